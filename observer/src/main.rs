@@ -1,0 +1,3 @@
+//! The command `mcp-observer`.
+
+fn main() {}

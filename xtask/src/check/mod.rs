@@ -1,0 +1,124 @@
+//! `cargo xtask check`: what must hold for the built kernel object, whatever the verifier accepts.
+//!
+//! Kernels from 6.13 on give a program whose frame has 64 bytes or more a stack per CPU. Uprobe programs can be
+//! preempted, so two of them would write to the same stack. Scratch space in per-CPU maps has the same flaw. The
+//! object is read with aya's own reader, so what is checked is what gets loaded.
+
+mod stack;
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use aya_obj::generated::{bpf_insn, bpf_map_type};
+use aya_obj::{Object, ProgramSection};
+
+use crate::{process, workspace};
+use stack::Instruction;
+
+/// Flags of `cargo xtask check`.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Checks this object instead of building the current one
+    #[arg(long)]
+    object: Option<PathBuf>,
+}
+
+/// The per-CPU maps that may be: counters, where a program adds in one step and never comes back.
+const COUNTERS: &[&str] = &["LOSSES"];
+
+/// Builds the object if needed and checks it.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let path = match &arguments.object {
+        Some(path) => path.clone(),
+        None => built_object()?,
+    };
+    let mut object = read(&path).with_context(|| format!("reading {}", path.display()))?;
+    let mut faults = scratch_maps(&object);
+    faults.extend(deep_stacks(&mut object)?);
+    for fault in &faults {
+        eprintln!("check: {fault}");
+    }
+    ensure!(faults.is_empty(), "{} faults in the kernel object", faults.len());
+    Ok(())
+}
+
+/// Where this build's object is, from what cargo says about the build script that makes it.
+fn built_object() -> Result<PathBuf> {
+    let mut check = workspace::cargo();
+    check.args(["check", "--quiet", "--package", "mcp-observer", "--message-format=json-render-diagnostics"]);
+    let messages = process::output(&mut check)?;
+    let folders = messages.lines().filter_map(|line| {
+        let message: serde_json::Value = serde_json::from_str(line).ok()?;
+        Some(PathBuf::from(message.get("out_dir")?.as_str()?))
+    });
+    let object = folders.map(|folder| folder.join("observer-ebpf")).find(|path| path.is_file());
+    object.context("the build of mcp-observer left no kernel object")
+}
+
+fn read(path: &Path) -> Result<Object> {
+    let bytes = std::fs::read(path)?;
+    let mut object = Object::parse(&bytes)?;
+    let text_sections: HashSet<usize> = object.functions.keys().map(|(section, _)| *section).collect();
+    object.relocate_calls(&text_sections)?;
+    Ok(object)
+}
+
+fn scratch_maps(object: &Object) -> Vec<String> {
+    let scratch = object.maps.iter().filter(|(name, map)| refused_map(name, map.map_type()));
+    scratch.map(|(name, _)| format!("map {name} is per CPU and no counter")).collect()
+}
+
+fn refused_map(name: &str, map_type: u32) -> bool {
+    let per_cpu = [
+        bpf_map_type::BPF_MAP_TYPE_PERCPU_ARRAY,
+        bpf_map_type::BPF_MAP_TYPE_PERCPU_HASH,
+        bpf_map_type::BPF_MAP_TYPE_LRU_PERCPU_HASH,
+        bpf_map_type::BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE,
+    ];
+    let counter = map_type == bpf_map_type::BPF_MAP_TYPE_PERCPU_ARRAY as u32 && COUNTERS.contains(&name);
+    per_cpu.iter().any(|kind| *kind as u32 == map_type) && !counter
+}
+
+fn deep_stacks(object: &mut Object) -> Result<Vec<String>> {
+    let is_uprobe = |section: &ProgramSection| {
+        matches!(section, ProgramSection::UProbe { .. } | ProgramSection::URetProbe { .. })
+    };
+    let mut uprobes: Vec<_> =
+        object.programs.iter().filter(|(_, program)| is_uprobe(&program.section)).collect();
+    uprobes.sort_by_key(|(name, _)| *name);
+    if uprobes.is_empty() {
+        bail!("the object has no uprobe program, so this check would show nothing");
+    }
+    let mut faults = Vec::new();
+    for (name, program) in uprobes {
+        let key = (program.section_index, program.address);
+        let function = object.functions.get(&key).with_context(|| format!("{name} has no code"))?;
+        let code: Vec<_> = function.instructions.iter().map(instruction).collect();
+        let depth = stack::of_program(&code).with_context(|| format!("following {name}"))?;
+        println!("check: {name}: {} bytes of stack, {} in one frame", depth.path, depth.frame);
+        faults.extend(depth.fault().map(|fault| format!("{name}: {fault}")));
+    }
+    Ok(faults)
+}
+
+fn instruction(raw: &bpf_insn) -> Instruction {
+    Instruction { code: raw.code, dst: raw.dst_reg(), src: raw.src_reg(), off: raw.off, imm: raw.imm }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{COUNTERS, bpf_map_type, refused_map};
+
+    #[test]
+    fn only_named_counters_may_be_per_cpu() {
+        let array = bpf_map_type::BPF_MAP_TYPE_PERCPU_ARRAY as u32;
+        assert!(refused_map("SCRATCH", array));
+        assert!(!refused_map(COUNTERS[0], array));
+        assert!(
+            refused_map(COUNTERS[0], bpf_map_type::BPF_MAP_TYPE_PERCPU_HASH as u32),
+            "a hash is no counter"
+        );
+        assert!(!refused_map("STREAMS", bpf_map_type::BPF_MAP_TYPE_LRU_HASH as u32));
+    }
+}

@@ -4,6 +4,7 @@ mod check;
 mod process;
 mod setup;
 mod tidy;
+mod vm;
 
 mod workspace;
 
@@ -21,6 +22,9 @@ enum Task {
     Check(check::Arguments),
     /// Checks the house rules on every file that git knows
     Tidy,
+    /// Runs a command on another kernel, in a guest
+    #[command(subcommand)]
+    Vm(vm::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -28,6 +32,7 @@ fn main() -> ExitCode {
         Task::Setup(arguments) => setup::run(&arguments),
         Task::Check(arguments) => check::run(&arguments),
         Task::Tidy => tidy::run(),
+        Task::Vm(arguments) => vm::run(&arguments),
     };
     let Err(error) = done else { return ExitCode::SUCCESS };
     eprintln!("xtask: {error:#}");

@@ -1,8 +1,19 @@
 //! Running other programs: failures name the program, and no child outlives the task that started it.
 
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
+
+/// A child that does not outlive this value.
+pub struct Killed(pub Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        // It may have ended by itself, which is just as well.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
 
 /// Runs `command` with this terminal; a status other than 0 is an error.
 pub fn run(command: &mut Command) -> Result<()> {

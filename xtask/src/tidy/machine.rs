@@ -72,10 +72,11 @@ mod tests {
 
     #[test]
     fn the_address_of_a_host_is_refused() {
-        // Written with `+`, because the rule reads this file too.
-        for foreign in ["at 10+0.0.1:80", "8+8.8.8", "fe80+:1", "http://[2001+4860::8888]/"] {
-            let address = foreign.replace('+', if foreign.contains(['[', 'f']) { ":" } else { "." });
-            assert!(refused(no_address_of_a_host, &address), "{foreign}");
+        // In pieces, because the rule reads this file too.
+        let v4 = [concat!("at 10.", "0.0.1:80"), concat!("8.", "8.8.8")];
+        let v6 = [concat!("fe80:", ":1"), concat!("http://[2001:4860:", ":88]/")];
+        for foreign in v4.into_iter().chain(v6) {
+            assert!(refused(no_address_of_a_host, foreign), "{foreign}");
         }
         for fine in
             ["127.0.0.1:80", "0.0.0.0", "192.0.2.7", "::1", "[2001:db8::2]:80", "1.98.0", "f32::MAX", "a::b"]

@@ -1,8 +1,12 @@
 //! The project's own tool, `cargo xtask`: builds, checks, shows and tests it. One subcommand, one file.
 
+mod agent;
+mod bench;
 mod check;
+mod demo;
 mod process;
 mod setup;
+mod test;
 mod tidy;
 mod vm;
 
@@ -18,6 +22,12 @@ use clap::Parser;
 enum Task {
     /// Installs what a build needs and this machine lacks
     Setup(setup::Arguments),
+    /// Observes real MCP traffic over stdio, HTTP and HTTPS and accounts for every call
+    Demo,
+    /// Runs every suite there is
+    Test(test::Arguments),
+    /// Measures what observing costs
+    Bench(bench::Arguments),
     /// Checks the built kernel object: stack of the uprobe programs, no per-CPU scratch
     Check(check::Arguments),
     /// Checks the house rules on every file that git knows
@@ -30,6 +40,9 @@ enum Task {
 fn main() -> ExitCode {
     let done = match Task::parse() {
         Task::Setup(arguments) => setup::run(&arguments),
+        Task::Demo => demo::run(),
+        Task::Test(arguments) => test::run(&arguments),
+        Task::Bench(arguments) => bench::run(&arguments),
         Task::Check(arguments) => check::run(&arguments),
         Task::Tidy => tidy::run(),
         Task::Vm(arguments) => vm::run(&arguments),

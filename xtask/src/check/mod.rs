@@ -27,13 +27,18 @@ pub struct Arguments {
 /// The per-CPU maps that may be: counters, where a program adds in one step and never comes back.
 const COUNTERS: &[&str] = &["LOSSES"];
 
-/// Builds the object if needed and checks it.
+/// Checks the object that was named, else the one of this build.
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let path = match &arguments.object {
-        Some(path) => path.clone(),
-        None => built_object()?,
-    };
-    let mut object = read(&path).with_context(|| format!("reading {}", path.display()))?;
+    arguments.object.as_deref().map_or_else(built, check)
+}
+
+/// Builds the object if needed and checks it.
+pub fn built() -> Result<()> {
+    check(&built_object()?)
+}
+
+fn check(path: &Path) -> Result<()> {
+    let mut object = read(path).with_context(|| format!("reading {}", path.display()))?;
     let mut faults = scratch_maps(&object);
     faults.extend(deep_stacks(&mut object)?);
     for fault in &faults {

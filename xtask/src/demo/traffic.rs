@@ -1,7 +1,7 @@
 //! Starts the peers and returns the calls that the client says it made.
 
 use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
@@ -116,6 +116,6 @@ fn peer(programs: &Path, name: &str) -> Command {
     Command::new(programs.join(name))
 }
 
-fn text(path: &PathBuf) -> Result<String> {
+fn text(path: &Path) -> Result<String> {
     path.to_str().map(str::to_owned).context("the target directory's path is no text")
 }

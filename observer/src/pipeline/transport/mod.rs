@@ -6,8 +6,10 @@
 
 pub mod body;
 pub mod http1;
+pub mod http_sse;
 pub mod sse;
 pub mod stdio;
+pub mod streamable_http;
 
 use super::reassembly::Mark;
 

@@ -2,8 +2,8 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
@@ -18,20 +18,40 @@ const START: Duration = Duration::from_secs(60);
 /// A stop by signal prints and exports what is there, then ends.
 const STOP: Duration = Duration::from_secs(10);
 
-/// Builds the observer and the peers as they are shipped, and returns the folder of the programs.
-pub fn build() -> Result<PathBuf> {
-    let mut build = workspace::cargo();
-    process::run(build.args(["build", "--release", "--package", "mcp-observer", "--package", "peers"]))?;
-    Ok(workspace::target()?.join("release"))
+/// Where the programs are.
+pub struct Programs {
+    /// The observer.
+    pub observer: PathBuf,
+    /// The folder of the peers.
+    pub peers: PathBuf,
+}
+
+impl Programs {
+    /// Builds the observer as it is shipped, and the peers as the tests build them too: that is quicker.
+    pub fn build() -> Result<Self> {
+        build_observer()?;
+        process::run(workspace::cargo().args(["build", "--package", "peers", "--bins"]))?;
+        let target = workspace::target()?;
+        Ok(Self { observer: target.join("release/mcp-observer"), peers: target.join("debug") })
+    }
+
+    /// A peer by its name, to be started.
+    pub fn peer(&self, name: &str) -> Command {
+        Command::new(self.peers.join(name))
+    }
+}
+
+/// Builds the observer as it is shipped.
+pub fn build_observer() -> Result<()> {
+    process::run(workspace::cargo().args(["build", "--release", "--package", "mcp-observer"]))
 }
 
 /// An observer that is stopped in order, or killed when this value goes.
 pub struct Observer(Child);
 
 impl Observer {
-    fn start(programs: &Path, arguments: &[&str], out: Stdio) -> Result<Self> {
-        let program = programs.join("mcp-observer");
-        let program = program.to_str().context("the target directory's path is no text")?;
+    fn start(programs: &Programs, arguments: &[&str], out: Stdio) -> Result<Self> {
+        let program = programs.observer.to_str().context("the target directory's path is no text")?;
         let mut command = process::as_root(program);
         let child = command.args(arguments).stdin(Stdio::null()).stdout(out).spawn();
         Ok(Self(child.context("starting mcp-observer")?))
@@ -90,9 +110,10 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Starts it and waits until every probe is attached.
-    pub fn start(programs: &Path) -> Result<Self> {
-        let mut observer = Observer::start(programs, &["watch", "--output", "json"], Stdio::piped())?;
+    /// Starts it with these flags and waits until every probe is attached.
+    pub fn start(programs: &Programs, flags: &[&str]) -> Result<Self> {
+        let arguments = [&["watch", "--output", "json"], flags].concat();
+        let mut observer = Observer::start(programs, &arguments, Stdio::piped())?;
         let out = observer.0.stdout.take().context("watch has no output")?;
         let (sender, lines) = mpsc::channel();
         std::thread::spawn(move || {
@@ -131,7 +152,7 @@ pub struct Agent {
 
 impl Agent {
     /// Starts it and waits until it says that it is ready.
-    pub fn start(programs: &Path) -> Result<Self> {
+    pub fn start(programs: &Programs) -> Result<Self> {
         let port = free_port()?;
         let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, port).to_string();
         let observer = Observer::start(programs, &["run", "--metrics-listen", &address], Stdio::null())?;

@@ -3,14 +3,14 @@
 //! A measurement is a function from the built programs to figures. To add one: write it and add it to
 //! [`MEASUREMENTS`].
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Map, Value};
 
-use crate::agent::{self, Agent, Metrics};
+use crate::agent::{Agent, Metrics, Programs};
 use crate::{process, setup};
 
 /// Flags of `cargo xtask bench`.
@@ -23,7 +23,7 @@ pub struct Arguments {
 
 /// A name that says what is measured and in which unit, and the value.
 type Figure = (&'static str, f64);
-type Measurement = fn(&Path) -> Result<Vec<Figure>>;
+type Measurement = fn(&Programs) -> Result<Vec<Figure>>;
 
 const MEASUREMENTS: &[Measurement] = &[agent_cpu_per_call];
 
@@ -31,7 +31,7 @@ const MEASUREMENTS: &[Measurement] = &[agent_cpu_per_call];
 pub fn run(arguments: &Arguments) -> Result<()> {
     ensure!(process::is_root(), "the observer that is measured needs root: start this as root");
     setup::for_build()?;
-    let programs = agent::build()?;
+    let programs = Programs::build()?;
     let mut figures = Map::new();
     for measurement in MEASUREMENTS {
         for (name, value) in measurement(&programs)? {
@@ -47,13 +47,13 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 }
 
 /// The agent's processor time for each call of a steady 1000 calls per second on one stdio session.
-fn agent_cpu_per_call(programs: &Path) -> Result<Vec<Figure>> {
+fn agent_cpu_per_call(programs: &Programs) -> Result<Vec<Figure>> {
     const RATE: u32 = 1000;
     const SECONDS: u32 = 10;
     let agent = Agent::start(programs)?;
     let pid = agent.observer.pid();
     let before = (cpu_seconds(pid)?, seen(&agent.metrics()?), lost(&agent.metrics()?));
-    let mut load = Command::new(programs.join("raw-peer"));
+    let mut load = programs.peer("raw-peer");
     load.args(["load", "--summary", "--rate", &RATE.to_string(), "--seconds", &SECONDS.to_string()]);
     let made = calls_made(&process::output(&mut load)?)?;
     let after = settled(&agent, before.1 + made)?;

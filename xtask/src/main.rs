@@ -24,6 +24,9 @@ enum Task {
     Setup(setup::Arguments),
     /// Observes real MCP traffic over stdio, HTTP and HTTPS and accounts for every call
     Demo,
+    /// Observes one session with programs that are built already
+    #[command(hide = true)]
+    Session(demo::session::Arguments),
     /// Runs every suite there is
     Test(test::Arguments),
     /// Measures what observing costs
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
     let done = match Task::parse() {
         Task::Setup(arguments) => setup::run(&arguments),
         Task::Demo => demo::run(),
+        Task::Session(arguments) => demo::session::run(&arguments),
         Task::Test(arguments) => test::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Check(arguments) => check::run(&arguments),

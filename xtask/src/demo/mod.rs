@@ -5,13 +5,14 @@
 
 mod account;
 mod report;
+pub mod session;
 mod traffic;
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::agent::{self, Agent, Metrics, Watch};
+use crate::agent::{Agent, Metrics, Programs, Watch};
 use crate::{process, setup};
 use account::{Account, Call};
 
@@ -22,12 +23,12 @@ const SETTLE: Duration = Duration::from_secs(15);
 pub fn run() -> Result<()> {
     setup::for_build()?;
     println!("demo: building, which takes some minutes the first time");
-    let programs = agent::build()?;
+    let programs = Programs::build()?;
     may_observe()?;
 
     println!("demo: attaching to this host");
     let agent = Agent::start(&programs)?;
-    let watch = Watch::start(&programs)?;
+    let watch = Watch::start(&programs, &[])?;
     let mut account = Account::default();
     for transport in traffic::TRANSPORTS {
         println!("demo: a client calls a server over {}", transport.name());

@@ -2,12 +2,13 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
 use super::account::Call;
+use crate::agent::Programs;
 use crate::process::{self, Killed};
 use crate::workspace;
 
@@ -43,7 +44,7 @@ impl Transport {
 }
 
 /// Runs one client against one server until its script is done.
-pub fn exchange(programs: &Path, transport: Transport) -> Result<Vec<Call>> {
+pub fn exchange(programs: &Programs, transport: Transport) -> Result<Vec<Call>> {
     match transport {
         Transport::Stdio => stdio(programs),
         Transport::Http => {
@@ -54,16 +55,17 @@ pub fn exchange(programs: &Path, transport: Transport) -> Result<Vec<Call>> {
     }
 }
 
-fn stdio(programs: &Path) -> Result<Vec<Call>> {
-    let server = text(&programs.join("peer-server"))?;
-    client(programs, &["--stdio"], &["--", &server, "stdio"], None)
+fn stdio(programs: &Programs) -> Result<Vec<Call>> {
+    let server = programs.peer("peer-server");
+    let server = server.get_program().to_str().context(NO_TEXT)?;
+    client(programs, &["--stdio"], &["--", server, "stdio"], None)
 }
 
-fn https(programs: &Path) -> Result<Vec<Call>> {
+fn https(programs: &Programs) -> Result<Vec<Call>> {
     let folder = workspace::target()?.join("demo");
     std::fs::create_dir_all(&folder)?;
     let file = |name: &str| text(&folder.join(name));
-    process::output(peer(programs, "peer-server").args(["make-cert", "--dir", &text(&folder)?]))?;
+    process::output(programs.peer("peer-server").args(["make-cert", "--dir", &text(&folder)?]))?;
     let (authority, certificate, key) = (file("ca.pem")?, file("cert.pem")?, file("key.pem")?);
     let server = Server::start(programs, &["https", "--cert", &certificate, "--key", &key])?;
     client(programs, &["--url", &server.url("https"), "--ca", &authority, "--keep-alive"], &[], server.pid())
@@ -76,8 +78,8 @@ struct Server {
 }
 
 impl Server {
-    fn start(programs: &Path, arguments: &[&str]) -> Result<Self> {
-        let mut command = peer(programs, "peer-server");
+    fn start(programs: &Programs, arguments: &[&str]) -> Result<Self> {
+        let mut command = programs.peer("peer-server");
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped());
         let mut process = Killed(command.spawn().context("starting peer-server")?);
         let out = process.0.stdout.take().context("peer-server has no output")?;
@@ -98,8 +100,8 @@ impl Server {
 }
 
 /// Runs a client to its end. `server` is the process it talks to, where it does not start that itself.
-fn client(programs: &Path, before: &[&str], after: &[&str], server: Option<u64>) -> Result<Vec<Call>> {
-    let mut command = peer(programs, "peer-client");
+fn client(programs: &Programs, before: &[&str], after: &[&str], server: Option<u64>) -> Result<Vec<Call>> {
+    let mut command = programs.peer("peer-client");
     command.args(before);
     for step in STEPS {
         command.args(["--call", step]);
@@ -112,10 +114,8 @@ fn client(programs: &Path, before: &[&str], after: &[&str], server: Option<u64>)
     Ok(calls.map(|line| Call::of_truth(line, server)).collect())
 }
 
-fn peer(programs: &Path, name: &str) -> Command {
-    Command::new(programs.join(name))
+fn text(path: &Path) -> Result<String> {
+    path.to_str().map(str::to_owned).context(NO_TEXT)
 }
 
-fn text(path: &Path) -> Result<String> {
-    path.to_str().map(str::to_owned).context("the target directory's path is no text")
-}
+const NO_TEXT: &str = "the target directory's path is no text";

@@ -1,12 +1,14 @@
 //! The suites, in the order in which they run: what is quick and needs nothing comes first.
 
+use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 
 use super::Arguments;
 use super::tally::{self, Tally};
-use crate::{agent, check, process, setup, tidy, vm, workspace};
+use crate::agent::{self, Programs};
+use crate::{check, process, setup, tidy, vm, workspace};
 
 /// A part of `cargo xtask test`.
 pub struct Suite {
@@ -80,32 +82,44 @@ fn unit() -> Result<Tally> {
 
 fn kernel() -> Result<Tally> {
     needs_root()?;
-    agent::build()?;
+    agent::build_observer()?;
     let mut test = workspace::cargo();
-    tally::of_cargo_test(test.args(["test", "--release", "--no-fail-fast", "--package", "kernel-tests"]))
+    tally::of_cargo_test(test.args(["test", "--no-fail-fast", "--package", "kernel-tests"]))
 }
 
 fn live() -> Result<Tally> {
     needs_root()?;
     setup::for_tests()?;
-    agent::build()?;
+    agent::build_observer()?;
     let mut test = workspace::cargo();
-    test.args(["test", "--release", "--no-fail-fast", "--package", "peers", "--package", "live"]);
+    test.args(["test", "--no-fail-fast", "--package", "peers", "--package", "live"]);
+    // One at a time: each attaches an observer of its own to everything on this host.
+    test.args(["--", "--test-threads=1"]);
     tally::of_cargo_test(&mut test)
 }
 
+/// In each guest: the workload, then real clients and servers. Everything is built out here.
 fn guests(arguments: &Arguments) -> Result<Tally> {
-    let programs = agent::build()?;
+    let programs = Programs::build()?;
+    let text =
+        |path: &Path| path.to_str().map(str::to_owned).context("the target directory's path is no text");
+    let session = [
+        text(&std::env::current_exe()?)?,
+        "session".to_owned(),
+        format!("--observer={}", text(&programs.observer)?),
+        format!("--peers={}", text(&programs.peers)?),
+        "--mode=syscall".to_owned(),
+    ];
     let mut tally = Tally::default();
     for kernel in arguments.guests.kernels()? {
-        let workload = programs.join("workload").display().to_string();
-        let command = [workload.as_str(), "--mode", "syscall"].map(str::to_owned);
-        println!("-- Linux {}", kernel.name);
-        tally += match vm::run_in(kernel, &command, GUEST_LIMIT) {
-            Ok(0) => Tally::ONE,
-            Ok(code) => failed(&format!("the workload ended with {code} on Linux {}", kernel.name)),
-            Err(error) => failed(&format!("{error:#}")),
-        };
+        for (what, command) in [("session", &session[..])] {
+            println!("-- Linux {}: {what}", kernel.name);
+            tally += match vm::run_in(kernel, command, GUEST_LIMIT) {
+                Ok(0) => Tally::ONE,
+                Ok(code) => failed(&format!("the {what} ended with {code} on Linux {}", kernel.name)),
+                Err(error) => failed(&format!("{error:#}")),
+            };
+        }
     }
     Ok(tally)
 }

@@ -16,6 +16,9 @@ const STAGES: &[&[&str]] = &[
     &["observation"],
 ];
 
+/// The files that join the stages. They may use all of them, and no stage uses them.
+const GLUE: [&str; 6] = ["completion", "connection", "feed", "http", "lines", "reader"];
+
 /// What stands around the pipeline and is not to be used inside it.
 const OUTSIDE: [&str; 5] = ["agent", "capture", "cli", "config", "export"];
 
@@ -26,7 +29,7 @@ pub fn only_earlier_stages(source: &Source) -> Vec<Finding> {
         return Vec::new();
     }
     let module = module_path(inside);
-    let Some(here) = module.get(1) else {
+    let Some(here) = module.get(1).filter(|module| !GLUE.contains(&module.as_str())) else {
         return uses(source, &module).filter_map(|(line, path)| leaves(line, &path)).collect();
     };
     let Some(own) = rank(here) else {
@@ -196,10 +199,11 @@ mod tests {
     #[test]
     fn the_glue_is_refused_inside_and_may_use_every_stage() {
         assert_eq!(lines("observer/src/pipeline/mcp/mod.rs", "use crate::pipeline::Pipeline;\n"), [1]);
-        assert_eq!(
-            lines("observer/src/pipeline/mod.rs", "use crate::pipeline::observation::Observation;\n"),
-            NONE
-        );
+        assert_eq!(lines("observer/src/pipeline/mcp/mod.rs", "use super::feed::Fed;\n"), [1]);
+        for glue in ["mod", "feed"] {
+            let path = format!("observer/src/pipeline/{glue}.rs");
+            assert_eq!(lines(&path, "use super::{observation::Observation, feed};\n"), NONE, "{glue}");
+        }
     }
 
     #[test]

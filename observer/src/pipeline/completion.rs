@@ -37,8 +37,10 @@ struct Ending {
 impl Pipeline {
     /// `answer` ends `call`.
     pub(super) fn answer(&mut self, call: CallId, answer: &Answer<'_>) {
-        let Some(open) = self.calls.close(call) else { return };
+        let Some(mut open) = self.calls.close(call) else { return };
         self.forget_call(open.connection, call);
+        let exchange = self.connections.value(&answer.connection).and_then(|c| c.exchanges.front());
+        open.session = open.session.or(exchange.and_then(|exchange| exchange.session));
         self.learn_answer(&open, answer);
         let whole = open.whole && answer.message.whole;
         let certainty = if whole { Certainty::Whole } else { Certainty::TimesOnly };
@@ -213,8 +215,7 @@ impl Pipeline {
             return;
         }
         let initialize = &*open.method == "initialize" && answer.message.has_result;
-        let exchange = self.connections.value(&answer.connection).and_then(|c| c.exchanges.front());
-        let session = open.session.or(exchange.and_then(|exchange| exchange.session));
+        let session = open.session;
         if initialize && let Some(session) = session {
             self.begin_http_session(open.connection, session);
         }
@@ -235,8 +236,10 @@ impl Pipeline {
         let asked = asked.or_else(|| {
             self.connections.value(&answer.connection).and_then(|c| c.process(answer.to.other()))
         });
-        if let (Some(process), true) = (asked, server.name.is_some()) {
-            let _ = self.servers.insert(process, server);
+        if let Some(process) = asked
+            && self.label(open.connection) == Label::Mcp
+        {
+            self.greet_server(open.connection, process, server);
         }
         if initialize && session.is_none() {
             self.begin_session(open.connection, open.transport);
@@ -333,16 +336,17 @@ impl Pipeline {
         });
     }
 
-    /// A process speaks MCP as a server for the first time.
-    pub(super) fn greet_server(&mut self, id: ConnectionId) {
-        let Some(connection) = self.connections.value(&id) else { return };
-        let Some(process) = connection.client.and_then(|client| connection.process(client.other())) else {
+    /// `process` answers as an MCP server, and this is what it calls itself.
+    fn greet_server(&mut self, id: ConnectionId, process: ProcessId, declared: Declared) {
+        let known = self.servers.value(&process);
+        if known.is_some_and(|known| known.name.is_some() || declared.name.is_none()) {
             return;
-        };
-        if self.servers.value(&process).is_none() {
-            let server = self.party(connection, false);
-            let _ = self.servers.insert(process, connection.parties.server.clone());
-            let started = Server { at: self.now, server, status: None };
+        }
+        let first = known.is_none();
+        let _ = self.servers.insert(process, declared);
+        if first {
+            let server = self.connections.value(&id).map(|connection| self.party(connection, false));
+            let started = Server { at: self.now, server: server.unwrap_or_default(), status: None };
             self.observations.push_back(Observation::ServerStarted(Box::new(started)));
         }
     }

@@ -64,7 +64,7 @@ impl Pipeline {
             Medium::Tcp([a, b]) => hash(&if server == End::A { a } else { b }),
             // Each end of a TLS connection is read on its own: they must not share a session.
             Medium::Tls(_) => hash(&(host, connection.process(End::A))),
-            Medium::Unix | Medium::Pipe => hash(&host),
+            Medium::Unix | Medium::Pipe { .. } => hash(&host),
         }
     }
 
@@ -159,6 +159,9 @@ impl Pipeline {
                 }
             }
             Shape::Unknown => {}
+        }
+        if let Some(connection) = self.connections.value_mut(&id) {
+            connection.way_mut(to).flow.forget_until(envelope.last_byte.position);
         }
     }
 
@@ -277,7 +280,6 @@ impl Pipeline {
         }
         let Some(connection) = self.connections.value_mut(&id) else { return };
         connection.way_mut(to).flow.forget_until(last_byte.position);
-        connection.way_mut(to.other()).flow.forget_until(0);
     }
 
     /// The response is over and has no answer to the call: it may still come on another connection.
@@ -307,7 +309,7 @@ impl Pipeline {
         let Some(connection) = self.connections.value_mut(&id) else { return };
         // What the server has sent before the client closed may not have been read yet.
         let at = if connection.client == Some(to) { at } else { at.after(self.settings.limits.held_for) };
-        let exchanges: Vec<_> = connection.exchanges.drain().collect();
+        let exchanges: Vec<_> = connection.exchanges.drop_all_but(0).collect();
         for exchange in exchanges {
             self.abandon_exchange(id, &exchange, at);
             if self.http_transport(exchange.session) == Transport::HttpSse && &*exchange.request.method == "GET" {
@@ -316,10 +318,12 @@ impl Pipeline {
         }
     }
 
-    /// Bytes were skipped on purpose: which response belongs to which request is no longer known.
-    pub(super) fn restart_exchanges(&mut self, id: ConnectionId) {
+    /// Bytes towards `to` were skipped on purpose. Where these were requests, the open exchanges are over; where
+    /// responses, the next one is that of the newest request.
+    pub(super) fn restart_exchanges(&mut self, id: ConnectionId, to: End) {
         let Some(connection) = self.connections.value_mut(&id) else { return };
-        let exchanges: Vec<_> = connection.exchanges.drain().collect();
+        let keep = usize::from(connection.client == Some(to));
+        let exchanges: Vec<_> = connection.exchanges.drop_all_but(keep).collect();
         for exchange in exchanges {
             self.abandon_exchange(id, &exchange, self.now);
         }

@@ -77,6 +77,8 @@ pub struct Pipeline {
     settling: Settling,
     /// Flows with messages that wait for their sender.
     held: Due<(ConnectionId, End)>,
+    /// Connections one way of which has ended.
+    closing: Due<ConnectionId>,
     /// Processes that have ended, until the last of what they wrote was read.
     gone: Due<ProcessId>,
     observations: VecDeque<Observation>,
@@ -111,6 +113,7 @@ impl Pipeline {
             calls: Calls::new(limits.calls),
             settling: Settling::new(limits.settling),
             held: Due::default(),
+            closing: Due::default(),
             gone: Due::default(),
             observations: VecDeque::new(),
             verdicts: VecDeque::new(),
@@ -133,8 +136,13 @@ impl Pipeline {
 
     /// When to feed [`input::Input::Time`] at the latest.
     pub fn deadline(&self) -> Option<Timestamp> {
-        let deadlines =
-            [self.calls.deadline(), self.settling.deadline(), self.held.first(), self.gone.first()];
+        let deadlines = [
+            self.calls.deadline(),
+            self.settling.deadline(),
+            self.held.first(),
+            self.closing.first(),
+            self.gone.first(),
+        ];
         deadlines.into_iter().flatten().min()
     }
 

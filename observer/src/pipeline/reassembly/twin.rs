@@ -45,7 +45,10 @@ impl End {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Medium {
     /// A pipe or FIFO, one way only.
-    Pipe,
+    Pipe {
+        /// Whether it has a name: then it outlives its writers.
+        named: bool,
+    },
     /// Connected Unix stream sockets.
     Unix,
     /// TCP; addresses of ends A and B.
@@ -112,7 +115,7 @@ impl Twins {
     /// Takes a stream in.
     pub fn open(&mut self, stream: StreamId, identity: &Identity) -> Joined {
         let (place, opened, replaced) = match identity {
-            Identity::Pipe { .. } => (self.new_place(None), Some(Medium::Pipe), None),
+            Identity::Pipe { named } => (self.new_place(None), Some(Medium::Pipe { named: *named }), None),
             Identity::Tls { library } => (self.new_place(Some(End::A)), Some(Medium::Tls(*library)), None),
             Identity::Unix { inode, peer_inode } => {
                 let peer = (*peer_inode != 0).then_some(Name::Unix(*peer_inode));

@@ -124,14 +124,14 @@ impl Pipeline {
         let (asker, asked) = if open.asker == End::A { (a, b) } else { (b, a) };
         // What a process sent has been sent no later than it was received.
         let sent_at = open.sent_at.or(asker.process.is_some().then_some(open.first_byte.at));
-        let (mut answer_sent_at, mut answer_received_at, mut first_answer_at) = (None, None, open.first_answer_at);
+        let (mut answer_sent_at, mut answer_received_at, mut first_answer_at) =
+            (None, None, open.first_answer_at);
         if let Some((id, to, envelope)) = answer
             && let Some(connection) = self.connections.value(&id)
         {
             let flow = &connection.way(to).flow;
             let local = asked.process.is_some() && !matches!(connection.medium, Medium::Tls(_));
-            answer_sent_at =
-                flow.sent_at(envelope.last_byte).or(local.then_some(envelope.last_byte.at));
+            answer_sent_at = flow.sent_at(envelope.last_byte).or(local.then_some(envelope.last_byte.at));
             answer_received_at = flow.received_at(envelope.last_byte);
             first_answer_at = first_answer_at.or(flow.received_at(envelope.first_byte));
         }
@@ -250,7 +250,8 @@ impl Pipeline {
         let parties = self.connections.value(&id).map(|c| c.parties.clone()).unwrap_or_default();
         if self.sessions.value(&session).is_none() {
             let transport = Transport::StreamableHttp;
-            let new = super::HttpSession { parties: parties.clone(), transport, since: self.now, started: false };
+            let new =
+                super::HttpSession { parties: parties.clone(), transport, since: self.now, started: false };
             if self.sessions.insert(session, new).is_some() {
                 self.health.shed(super::health::Stage::Pairing, "sessions");
             }
@@ -286,8 +287,10 @@ impl Pipeline {
 
     /// The connection's own session is over.
     pub(super) fn end_session(&mut self, id: ConnectionId) {
-        let answers = [End::A, End::B].map(|from| super::reassembly::stdio_pair::Wire { connection: id, from });
-        let partner = answers.into_iter().find_map(|wire| self.wires.partner(wire)).map(|wire| wire.connection);
+        let answers =
+            [End::A, End::B].map(|from| super::reassembly::stdio_pair::Wire { connection: id, from });
+        let partner =
+            answers.into_iter().find_map(|wire| self.wires.partner(wire)).map(|wire| wire.connection);
         for id in [Some(id), partner].into_iter().flatten() {
             let since = self.connections.value_mut(&id).and_then(|c| c.session_since.take());
             if let Some(since) = since {
@@ -415,7 +418,8 @@ impl Pipeline {
     fn declared(&self, connection: &Connection, end: End, process: Option<ProcessId>) -> Declared {
         let is_client = connection.client.is_none_or(|client| client == end);
         let session = connection.exchanges.front().and_then(|exchange| exchange.session);
-        let session = session.and_then(|session| self.sessions.value(&session)).map(|session| &session.parties);
+        let session =
+            session.and_then(|session| self.sessions.value(&session)).map(|session| &session.parties);
         let of = |parties: &Parties| if is_client { parties.client.clone() } else { parties.server.clone() };
         let told = session.map(of).filter(|declared| declared.name.is_some());
         let told = told.unwrap_or_else(|| of(&connection.parties));
@@ -432,4 +436,3 @@ fn address(connection: &Connection, end: End) -> Option<std::net::SocketAddr> {
         _ => None,
     }
 }
-

@@ -118,7 +118,9 @@ impl Pipeline {
         if !self.weigh(id, to, &message) {
             return;
         }
-        let Some(exchange) = self.connections.value_mut(&id).and_then(|c| c.exchanges.asking()) else { return };
+        let Some(exchange) = self.connections.value_mut(&id).and_then(|c| c.exchanges.asking()) else {
+            return;
+        };
         let (number, session, modern) = (exchange.number, exchange.session, exchange.is_modern());
         let version = exchange.request.fields.value(Field::ProtocolVersion).map(std::sync::Arc::<str>::from);
         let transport = self.http_transport(session);
@@ -312,7 +314,9 @@ impl Pipeline {
         let exchanges: Vec<_> = connection.exchanges.drop_all_but(0).collect();
         for exchange in exchanges {
             self.abandon_exchange(id, &exchange, at);
-            if self.http_transport(exchange.session) == Transport::HttpSse && &*exchange.request.method == "GET" {
+            if self.http_transport(exchange.session) == Transport::HttpSse
+                && &*exchange.request.method == "GET"
+            {
                 self.end_http_session(id, exchange.session);
             }
         }
@@ -340,11 +344,12 @@ fn server_scope(session: Option<u64>) -> Option<(Scope, AskedBy)> {
 
 fn is_event_stream(exchange: &Exchange) -> bool {
     let response = exchange.response.as_ref();
-    response.and_then(|head| head.fields.value(Field::ContentType)).is_some_and(|kind| kind.contains("event-stream"))
+    response
+        .and_then(|head| head.fields.value(Field::ContentType))
+        .is_some_and(|kind| kind.contains("event-stream"))
 }
 
 /// Whether a revision is of the stateless era, in which a closed response is a cancellation.
 fn is_modern(revision: Option<&str>) -> bool {
     revision.is_some_and(|revision| revision >= "2026-07-28")
 }
-

@@ -210,7 +210,10 @@ mod tests {
         let mut twins = Twins::new(8);
         let a = twins.open(StreamId(1), &Identity::Unix { inode: 10, peer_inode: 0 });
         let b = twins.open(StreamId(2), &Identity::Unix { inode: 11, peer_inode: 10 });
-        assert_ne!(a.place.connection, b.place.connection, "two names for one pair are not guessed to be one");
+        assert_ne!(
+            a.place.connection, b.place.connection,
+            "two names for one pair are not guessed to be one"
+        );
         let mut twins = Twins::new(8);
         let a = twins.open(StreamId(1), &Identity::Unix { inode: 10, peer_inode: 11 });
         let b = twins.open(StreamId(2), &Identity::Unix { inode: 11, peer_inode: 0 });

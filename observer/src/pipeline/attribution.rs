@@ -6,8 +6,24 @@ use std::sync::Arc;
 
 use super::input::{ProcessFacts, ProcessId};
 use super::limits::Table;
-use super::observation::Process;
 use super::private::Private;
+
+/// A process as it is shown.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Process {
+    /// Its identity.
+    pub id: ProcessId,
+    /// Path of the executable; empty if it was never known.
+    pub exe: Box<str>,
+    /// What it runs: the program and, for an interpreter, the script: `python3 server.py`.
+    pub command: Box<str>,
+    /// The script's or the program's name alone: `server.py`.
+    pub short_name: Box<str>,
+    /// The whole command line.
+    pub arguments: Private<Vec<String>>,
+    /// Container id.
+    pub container: Option<Box<str>>,
+}
 
 /// The processes of the host, as far as they were seen.
 #[derive(Debug)]
@@ -120,9 +136,15 @@ mod tests {
 
     #[test]
     fn shows_the_script_and_never_another_argument() {
-        assert_eq!(command("/usr/bin/python3.11", "python3 -u srv/server.py --token s3cret"), "python3 server.py");
+        assert_eq!(
+            command("/usr/bin/python3.11", "python3 -u srv/server.py --token s3cret"),
+            "python3 server.py"
+        );
         assert_eq!(command("/usr/bin/node", "/usr/bin/node -r x.js /app/index.mjs stdio"), "node index.mjs");
-        assert_eq!(command("/usr/bin/python3", "python -m mcp_server_time --key k"), "python mcp_server_time");
+        assert_eq!(
+            command("/usr/bin/python3", "python -m mcp_server_time --key k"),
+            "python mcp_server_time"
+        );
         assert_eq!(command("/usr/bin/python3", "python -c print('s3cret')"), "python");
         assert_eq!(command("/opt/server", "./server --password s3cret"), "server");
         assert_eq!(command("/opt/server", ""), "server");

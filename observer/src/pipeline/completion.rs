@@ -37,8 +37,10 @@ struct Ending {
 impl Pipeline {
     /// `answer` ends `call`.
     pub(super) fn answer(&mut self, call: CallId, answer: &Answer<'_>) {
-        let Some(open) = self.calls.close(call) else { return };
+        let Some(mut open) = self.calls.close(call) else { return };
         self.forget_call(open.connection, call);
+        let exchange = self.connections.value(&answer.connection).and_then(|c| c.exchanges.front());
+        open.session = open.session.or(exchange.and_then(|exchange| exchange.session));
         self.learn_answer(&open, answer);
         let whole = open.whole && answer.message.whole;
         let certainty = if whole { Certainty::Whole } else { Certainty::TimesOnly };
@@ -122,14 +124,14 @@ impl Pipeline {
         let (asker, asked) = if open.asker == End::A { (a, b) } else { (b, a) };
         // What a process sent has been sent no later than it was received.
         let sent_at = open.sent_at.or(asker.process.is_some().then_some(open.first_byte.at));
-        let (mut answer_sent_at, mut answer_received_at, mut first_answer_at) = (None, None, open.first_answer_at);
+        let (mut answer_sent_at, mut answer_received_at, mut first_answer_at) =
+            (None, None, open.first_answer_at);
         if let Some((id, to, envelope)) = answer
             && let Some(connection) = self.connections.value(&id)
         {
             let flow = &connection.way(to).flow;
             let local = asked.process.is_some() && !matches!(connection.medium, Medium::Tls(_));
-            answer_sent_at =
-                flow.sent_at(envelope.last_byte).or(local.then_some(envelope.last_byte.at));
+            answer_sent_at = flow.sent_at(envelope.last_byte).or(local.then_some(envelope.last_byte.at));
             answer_received_at = flow.received_at(envelope.last_byte);
             first_answer_at = first_answer_at.or(flow.received_at(envelope.first_byte));
         }
@@ -213,8 +215,7 @@ impl Pipeline {
             return;
         }
         let initialize = &*open.method == "initialize" && answer.message.has_result;
-        let exchange = self.connections.value(&answer.connection).and_then(|c| c.exchanges.front());
-        let session = open.session.or(exchange.and_then(|exchange| exchange.session));
+        let session = open.session;
         if initialize && let Some(session) = session {
             self.begin_http_session(open.connection, session);
         }
@@ -235,8 +236,10 @@ impl Pipeline {
         let asked = asked.or_else(|| {
             self.connections.value(&answer.connection).and_then(|c| c.process(answer.to.other()))
         });
-        if let (Some(process), true) = (asked, server.name.is_some()) {
-            let _ = self.servers.insert(process, server);
+        if let Some(process) = asked
+            && self.label(open.connection) == Label::Mcp
+        {
+            self.greet_server(open.connection, process, server);
         }
         if initialize && session.is_none() {
             self.begin_session(open.connection, open.transport);
@@ -247,7 +250,8 @@ impl Pipeline {
         let parties = self.connections.value(&id).map(|c| c.parties.clone()).unwrap_or_default();
         if self.sessions.value(&session).is_none() {
             let transport = Transport::StreamableHttp;
-            let new = super::HttpSession { parties: parties.clone(), transport, since: self.now, started: false };
+            let new =
+                super::HttpSession { parties: parties.clone(), transport, since: self.now, started: false };
             if self.sessions.insert(session, new).is_some() {
                 self.health.shed(super::health::Stage::Pairing, "sessions");
             }
@@ -283,8 +287,10 @@ impl Pipeline {
 
     /// The connection's own session is over.
     pub(super) fn end_session(&mut self, id: ConnectionId) {
-        let answers = [End::A, End::B].map(|from| super::reassembly::stdio_pair::Wire { connection: id, from });
-        let partner = answers.into_iter().find_map(|wire| self.wires.partner(wire)).map(|wire| wire.connection);
+        let answers =
+            [End::A, End::B].map(|from| super::reassembly::stdio_pair::Wire { connection: id, from });
+        let partner =
+            answers.into_iter().find_map(|wire| self.wires.partner(wire)).map(|wire| wire.connection);
         for id in [Some(id), partner].into_iter().flatten() {
             let since = self.connections.value_mut(&id).and_then(|c| c.session_since.take());
             if let Some(since) = since {
@@ -333,16 +339,17 @@ impl Pipeline {
         });
     }
 
-    /// A process speaks MCP as a server for the first time.
-    pub(super) fn greet_server(&mut self, id: ConnectionId) {
-        let Some(connection) = self.connections.value(&id) else { return };
-        let Some(process) = connection.client.and_then(|client| connection.process(client.other())) else {
+    /// `process` answers as an MCP server, and this is what it calls itself.
+    fn greet_server(&mut self, id: ConnectionId, process: ProcessId, declared: Declared) {
+        let known = self.servers.value(&process);
+        if known.is_some_and(|known| known.name.is_some() || declared.name.is_none()) {
             return;
-        };
-        if self.servers.value(&process).is_none() {
-            let server = self.party(connection, false);
-            let _ = self.servers.insert(process, connection.parties.server.clone());
-            let started = Server { at: self.now, server, status: None };
+        }
+        let first = known.is_none();
+        let _ = self.servers.insert(process, declared);
+        if first {
+            let server = self.connections.value(&id).map(|connection| self.party(connection, false));
+            let started = Server { at: self.now, server: server.unwrap_or_default(), status: None };
             self.observations.push_back(Observation::ServerStarted(Box::new(started)));
         }
     }
@@ -411,7 +418,8 @@ impl Pipeline {
     fn declared(&self, connection: &Connection, end: End, process: Option<ProcessId>) -> Declared {
         let is_client = connection.client.is_none_or(|client| client == end);
         let session = connection.exchanges.front().and_then(|exchange| exchange.session);
-        let session = session.and_then(|session| self.sessions.value(&session)).map(|session| &session.parties);
+        let session =
+            session.and_then(|session| self.sessions.value(&session)).map(|session| &session.parties);
         let of = |parties: &Parties| if is_client { parties.client.clone() } else { parties.server.clone() };
         let told = session.map(of).filter(|declared| declared.name.is_some());
         let told = told.unwrap_or_else(|| of(&connection.parties));
@@ -428,4 +436,3 @@ fn address(connection: &Connection, end: End) -> Option<std::net::SocketAddr> {
         _ => None,
     }
 }
-

@@ -77,6 +77,8 @@ pub struct Way {
     pub held: VecDeque<Held>,
     /// Bytes since the last JSON-RPC message.
     pub unread: u64,
+    /// Whether the kernel may have skipped bytes as it was told to: then a gap is a new beginning.
+    pub may_skip: bool,
 }
 
 /// A message that waits until its sender is known.
@@ -162,6 +164,6 @@ impl Connection {
 
     /// Whether it is read as lines when it begins with something else than JSON.
     pub const fn may_begin_with_a_banner(&self) -> bool {
-        matches!(self.medium, Medium::Pipe | Medium::Unix)
+        matches!(self.medium, Medium::Pipe { .. } | Medium::Unix)
     }
 }

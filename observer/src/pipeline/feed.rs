@@ -11,7 +11,7 @@ use super::pairing::CallId;
 use super::reader::{Found, Kind};
 use super::reassembly::Piece;
 use super::reassembly::stream::Moved;
-use super::reassembly::twin::{ConnectionId, End, Place};
+use super::reassembly::twin::{ConnectionId, End, Medium, Place};
 use super::time::Timestamp;
 
 impl Pipeline {
@@ -75,6 +75,9 @@ impl Pipeline {
         }
         while let Some((connection, to)) = self.held.pop(self.now) {
             self.release_held(connection, to);
+        }
+        while let Some(id) = self.closing.pop(self.now) {
+            self.forget_connection(id);
         }
         while let Some(process) = self.gone.pop(self.now) {
             self.forget_process(process);
@@ -140,28 +143,27 @@ impl Pipeline {
         let limits = &self.settings.limits;
         let payloads = self.settings.payloads;
         let lines = connection.may_begin_with_a_banner();
-        let ignored = connection.verdict == Some(Verdict::Ignore);
+        let captured = connection.verdict == Some(Verdict::Capture);
         let mut restarted = false;
         let way = connection.way_mut(to);
-        let (flow, reader, unread) = (&mut way.flow, &mut way.reader, &mut way.unread);
-        let shed = flow.push(moved, limits.send_marks, &mut |piece| {
+        let (flow, reader, unread, may_skip) =
+            (&mut way.flow, &mut way.reader, &mut way.unread, &mut way.may_skip);
+        flow.push(moved, limits.send_marks, &mut |piece| {
             let reader = reader.get_or_insert_with(|| Box::new(super::reader::Reader::new(limits, payloads)));
             if let Piece::Data { data, .. } = piece {
                 *unread += data.len() as u64;
             }
-            if ignored && matches!(piece, Piece::Gap { .. }) {
+            if *may_skip && matches!(piece, Piece::Gap { .. }) {
                 // The kernel skipped bytes as it was told to, and found something that it wants looked at.
                 reader.restart();
                 restarted = true;
+                *may_skip = !captured;
             } else {
                 reader.push(piece, limits, lines, &mut found);
             }
         });
-        if shed {
-            self.health.shed(Stage::Reassembly, "send_marks");
-        }
         if restarted {
-            self.restart_exchanges(id);
+            self.restart_exchanges(id, to);
         }
         let kind = self.connections.value(&id).map_or(Kind::Unknown, |connection| connection.way(to).kind());
         for found in found.drain(..) {
@@ -234,9 +236,8 @@ impl Pipeline {
             Label::Mcp => {
                 self.give_verdict(id, Verdict::Capture);
                 for call in unproven {
-                    self.observations.push_back(Observation::Call(Box::new(call)));
+                    self.show(call);
                 }
-                self.greet_server(id);
             }
             Label::Other => {
                 let calls = std::mem::take(&mut connection.calls);
@@ -259,6 +260,9 @@ impl Pipeline {
     fn give_verdict(&mut self, id: ConnectionId, verdict: Verdict) {
         if let Some(connection) = self.connections.value_mut(&id) {
             connection.verdict = Some(verdict);
+            if verdict == Verdict::Ignore {
+                connection.ways.iter_mut().for_each(|way| way.may_skip = true);
+            }
             self.verdicts.extend(connection.streams.iter().map(|stream| (*stream, verdict)));
         }
     }
@@ -299,6 +303,18 @@ impl Pipeline {
         match kind {
             Kind::Requests | Kind::Responses => self.end_http(id, to, at),
             Kind::Lines | Kind::Unknown => self.end_wire(id, to),
+        }
+        self.closing.set(id, at.after(self.settings.limits.gone_for));
+    }
+
+    /// One way of a connection has ended some time ago. The other way may still be in use: a client that has
+    /// sent all its requests waits for the answers, and a named pipe takes a new writer.
+    fn forget_connection(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.value(&id) else { return };
+        if !connection.calls.is_empty() {
+            self.closing.set(id, self.now.after(self.settings.limits.gone_for));
+        } else if !matches!(connection.medium, Medium::Pipe { named: true }) {
+            self.close_connection(id);
         }
     }
 
@@ -341,8 +357,11 @@ impl Pipeline {
             let others = connection.ends.iter().flatten().filter(|end| **end != process);
             if others.count() == 0 {
                 self.close_connection(id);
-            } else {
-                self.wires.detach(process, id);
+                continue;
+            }
+            self.wires.detach(process, id);
+            if let Some(connection) = self.connections.value_mut(&id) {
+                connection.ends.iter_mut().filter(|end| **end == Some(process)).for_each(|end| *end = None);
             }
         }
         self.processes.forget(process);

@@ -64,7 +64,7 @@ impl Pipeline {
             Medium::Tcp([a, b]) => hash(&if server == End::A { a } else { b }),
             // Each end of a TLS connection is read on its own: they must not share a session.
             Medium::Tls(_) => hash(&(host, connection.process(End::A))),
-            Medium::Unix | Medium::Pipe => hash(&host),
+            Medium::Unix | Medium::Pipe { .. } => hash(&host),
         }
     }
 
@@ -118,7 +118,9 @@ impl Pipeline {
         if !self.weigh(id, to, &message) {
             return;
         }
-        let Some(exchange) = self.connections.value_mut(&id).and_then(|c| c.exchanges.asking()) else { return };
+        let Some(exchange) = self.connections.value_mut(&id).and_then(|c| c.exchanges.asking()) else {
+            return;
+        };
         let (number, session, modern) = (exchange.number, exchange.session, exchange.is_modern());
         let version = exchange.request.fields.value(Field::ProtocolVersion).map(std::sync::Arc::<str>::from);
         let transport = self.http_transport(session);
@@ -159,6 +161,9 @@ impl Pipeline {
                 }
             }
             Shape::Unknown => {}
+        }
+        if let Some(connection) = self.connections.value_mut(&id) {
+            connection.way_mut(to).flow.forget_until(envelope.last_byte.position);
         }
     }
 
@@ -277,7 +282,6 @@ impl Pipeline {
         }
         let Some(connection) = self.connections.value_mut(&id) else { return };
         connection.way_mut(to).flow.forget_until(last_byte.position);
-        connection.way_mut(to.other()).flow.forget_until(0);
     }
 
     /// The response is over and has no answer to the call: it may still come on another connection.
@@ -307,19 +311,23 @@ impl Pipeline {
         let Some(connection) = self.connections.value_mut(&id) else { return };
         // What the server has sent before the client closed may not have been read yet.
         let at = if connection.client == Some(to) { at } else { at.after(self.settings.limits.held_for) };
-        let exchanges: Vec<_> = connection.exchanges.drain().collect();
+        let exchanges: Vec<_> = connection.exchanges.drop_all_but(0).collect();
         for exchange in exchanges {
             self.abandon_exchange(id, &exchange, at);
-            if self.http_transport(exchange.session) == Transport::HttpSse && &*exchange.request.method == "GET" {
+            if self.http_transport(exchange.session) == Transport::HttpSse
+                && &*exchange.request.method == "GET"
+            {
                 self.end_http_session(id, exchange.session);
             }
         }
     }
 
-    /// Bytes were skipped on purpose: which response belongs to which request is no longer known.
-    pub(super) fn restart_exchanges(&mut self, id: ConnectionId) {
+    /// Bytes towards `to` were skipped on purpose. Where these were requests, the open exchanges are over; where
+    /// responses, the next one is that of the newest request.
+    pub(super) fn restart_exchanges(&mut self, id: ConnectionId, to: End) {
         let Some(connection) = self.connections.value_mut(&id) else { return };
-        let exchanges: Vec<_> = connection.exchanges.drain().collect();
+        let keep = usize::from(connection.client == Some(to));
+        let exchanges: Vec<_> = connection.exchanges.drop_all_but(keep).collect();
         for exchange in exchanges {
             self.abandon_exchange(id, &exchange, self.now);
         }
@@ -336,11 +344,12 @@ fn server_scope(session: Option<u64>) -> Option<(Scope, AskedBy)> {
 
 fn is_event_stream(exchange: &Exchange) -> bool {
     let response = exchange.response.as_ref();
-    response.and_then(|head| head.fields.value(Field::ContentType)).is_some_and(|kind| kind.contains("event-stream"))
+    response
+        .and_then(|head| head.fields.value(Field::ContentType))
+        .is_some_and(|kind| kind.contains("event-stream"))
 }
 
 /// Whether a revision is of the stateless era, in which a closed response is a cancellation.
 fn is_modern(revision: Option<&str>) -> bool {
     revision.is_some_and(|revision| revision >= "2026-07-28")
 }
-

@@ -8,8 +8,8 @@ use super::connection::{Connection, Held, Label};
 use super::health::Stage;
 use super::jsonrpc::{Id, Kept, Member, Message, MessageId, Shape};
 use super::mcp::evidence::{self, Evidence};
-use super::mcp::method::{self, Sender};
 use super::mcp::meta;
+use super::mcp::method::{self, Sender};
 use super::observation::{CallDirection, Observation, Outcome, Transport, Unanswerable};
 use super::pairing::scope::{AskedBy, CallKey, Scope};
 use super::pairing::{CallId, OpenCall};
@@ -170,9 +170,8 @@ impl Pipeline {
     /// The call that an answer towards `to` ends.
     fn find_asked(&mut self, id: ConnectionId, to: End, answer_id: &Id) -> Option<CallId> {
         let answers = Wire { connection: id, from: to.other() };
-        let asked_on = |wire: Wire| {
-            CallKey::new(Scope::Connection(wire.connection), AskedBy::End(wire.from), answer_id)
-        };
+        let asked_on =
+            |wire: Wire| CallKey::new(Scope::Connection(wire.connection), AskedBy::End(wire.from), answer_id);
         let same = Wire { connection: id, from: to };
         if let Some(call) = self.calls.find(&asked_on(same), answer_id) {
             return Some(call);
@@ -255,9 +254,9 @@ impl Pipeline {
         match message.method.as_deref() {
             Some("notifications/cancelled") => {
                 let Some(request) = message.member(Member::CancelledId).and_then(as_id) else { return };
-                let call = senders.iter().find_map(|(scope, by)| {
-                    self.calls.find(&CallKey::new(*scope, *by, &request), &request)
-                });
+                let call = senders
+                    .iter()
+                    .find_map(|(scope, by)| self.calls.find(&CallKey::new(*scope, *by, &request), &request));
                 if let Some(call) = call {
                     // An answer may still cross the cancellation.
                     let until = envelope.last_byte.at.after(self.settings.limits.held_for);

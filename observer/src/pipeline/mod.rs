@@ -8,7 +8,7 @@
 //! 3. `while let Some((stream, verdict)) = next_verdict()`: what the kernel should do with streams.
 //!
 //! The stages are the folders; the files beside them join the stages: [`reader`] for one flow, `feed` for one
-//! record, `lines` and `http` for one message, `completion` for one call.
+//! record, `lines` and `http` for one message, `completion` for one call, `settle` for a call seen from both ends.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::indexing_slicing, clippy::unwrap_used)]
 #![deny(clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking"))]
@@ -29,6 +29,7 @@ pub mod pairing;
 pub mod private;
 pub mod reader;
 pub mod reassembly;
+mod settle;
 pub mod time;
 pub mod transport;
 
@@ -45,10 +46,10 @@ use mcp::session::{Declared, Parties};
 use observation::Observation;
 use pairing::Calls;
 use pairing::expiry::Due;
-use pairing::settle::Settling;
 use reader::Found;
 use reassembly::stdio_pair::Wires;
 use reassembly::twin::{ConnectionId, End, Twins};
+use settle::Settling;
 use time::Timestamp;
 
 /// What a pipeline is told once.
@@ -77,6 +78,8 @@ pub struct Pipeline {
     settling: Settling,
     /// Flows with messages that wait for their sender.
     held: Due<(ConnectionId, End)>,
+    /// Connections one way of which has ended.
+    closing: Due<ConnectionId>,
     /// Processes that have ended, until the last of what they wrote was read.
     gone: Due<ProcessId>,
     observations: VecDeque<Observation>,
@@ -90,7 +93,7 @@ pub struct Pipeline {
 #[derive(Debug)]
 struct HttpSession {
     parties: Parties,
-    transport: observation::Transport,
+    transport: transport::Transport,
     since: Timestamp,
     /// Whether its `initialize` was answered.
     started: bool,
@@ -111,6 +114,7 @@ impl Pipeline {
             calls: Calls::new(limits.calls),
             settling: Settling::new(limits.settling),
             held: Due::default(),
+            closing: Due::default(),
             gone: Due::default(),
             observations: VecDeque::new(),
             verdicts: VecDeque::new(),
@@ -133,8 +137,13 @@ impl Pipeline {
 
     /// When to feed [`input::Input::Time`] at the latest.
     pub fn deadline(&self) -> Option<Timestamp> {
-        let deadlines =
-            [self.calls.deadline(), self.settling.deadline(), self.held.first(), self.gone.first()];
+        let deadlines = [
+            self.calls.deadline(),
+            self.settling.deadline(),
+            self.held.first(),
+            self.closing.first(),
+            self.gone.first(),
+        ];
         deadlines.into_iter().flatten().min()
     }
 

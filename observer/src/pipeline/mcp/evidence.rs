@@ -20,8 +20,23 @@ pub enum Evidence {
 
 /// First parts of method names of other protocols on JSON-RPC 2.0.
 const OTHER_METHODS: &[&str] = &[
-    "session/", "fs/", "terminal/", "$/", "textDocument/", "workspace/", "window/", "client/", "message/", "eth_",
-    "net_", "web3_", "debug_", "trace_", "engine_", "state_", "chain_",
+    "session/",
+    "fs/",
+    "terminal/",
+    "$/",
+    "textDocument/",
+    "workspace/",
+    "window/",
+    "client/",
+    "message/",
+    "eth_",
+    "net_",
+    "web3_",
+    "debug_",
+    "trace_",
+    "engine_",
+    "state_",
+    "chain_",
 ];
 
 /// What `message` proves.
@@ -33,7 +48,8 @@ pub fn weigh(message: &Message) -> Evidence {
 }
 
 fn is_foreign(message: &Message) -> bool {
-    let foreign_member = message.member(Member::LanguageServer).or(message.member(Member::AgentClient)).is_some();
+    let foreign_member =
+        message.member(Member::LanguageServer).or(message.member(Member::AgentClient)).is_some();
     let integer_version = [Member::WantedVersion, Member::Version]
         .into_iter()
         .any(|member| matches!(message.member(member), Some(Kept::Number(_))));

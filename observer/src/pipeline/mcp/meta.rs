@@ -3,8 +3,29 @@
 use std::sync::Arc;
 
 use crate::pipeline::jsonrpc::{Member, Message};
-use crate::pipeline::observation::{Subject, TraceContext};
 use crate::pipeline::private::Private;
+
+/// What a request is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// `params.name` of `tools/call`.
+    Tool(Arc<str>),
+    /// `params.name` of `prompts/get`.
+    Prompt(Arc<str>),
+    /// `params.uri`: payload.
+    Resource(Private<Arc<str>>),
+}
+
+/// W3C trace context.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TraceContext {
+    /// `trace-id`.
+    pub trace_id: u128,
+    /// `parent-id`.
+    pub parent_span_id: u64,
+    /// The sampled flag.
+    pub sampled: bool,
+}
 
 /// What a request is about.
 pub fn subject(message: &Message) -> Option<Subject> {
@@ -35,15 +56,12 @@ pub fn parse_traceparent(text: &str) -> Option<TraceContext> {
     if version == 0xff || (version == 0 && more) || trace_id == 0 || parent == 0 {
         return None;
     }
-    Some(TraceContext {
-        trace_id,
-        parent_span_id: u64::try_from(parent).ok()?,
-        sampled: flags & 1 == 1,
-    })
+    Some(TraceContext { trace_id, parent_span_id: u64::try_from(parent).ok()?, sampled: flags & 1 == 1 })
 }
 
 fn lower_hex(text: &str, digits: usize) -> Option<u128> {
-    let right = text.len() == digits && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    let right =
+        text.len() == digits && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
     right.then(|| u128::from_str_radix(text, 16).ok()).flatten()
 }
 

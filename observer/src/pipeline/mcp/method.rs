@@ -13,6 +13,25 @@ pub enum Sender {
     Either,
 }
 
+/// Who asked whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum CallDirection {
+    /// The usual one.
+    ClientToServer,
+    /// Sampling, elicitation, roots, ping.
+    ServerToClient,
+}
+
+impl CallDirection {
+    /// The value of `direction`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ClientToServer => "client_to_server",
+            Self::ServerToClient => "server_to_client",
+        }
+    }
+}
+
 /// What is known of a method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Method {

@@ -7,17 +7,19 @@
 pub mod expiry;
 pub mod outcome;
 pub mod scope;
-pub mod settle;
 
 use std::sync::Arc;
 
 use super::jsonrpc::Id;
 use super::limits::Table;
-use super::observation::{CallDirection, Outcome, Subject, TraceContext, Transport};
+use super::mcp::meta::{Subject, TraceContext};
+use super::mcp::method::CallDirection;
 use super::private::Private;
 use super::reassembly::Mark;
 use super::reassembly::twin::{ConnectionId, End};
 use super::time::Timestamp;
+use super::transport::Transport;
+use outcome::Outcome;
 use scope::CallKey;
 
 /// Names an open call.

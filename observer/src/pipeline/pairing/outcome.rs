@@ -3,7 +3,46 @@
 //! Sources: JSON-RPC 2.0 §5; MCP `tools` pages ("Error Handling": two levels of failure); 2026-07-28 `resultType`.
 
 use crate::pipeline::jsonrpc::{Kept, Member, Message, Shape};
-use crate::pipeline::observation::Outcome;
+
+/// How a call ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Outcome {
+    /// A result.
+    Ok,
+    /// A result with `isError`.
+    ToolError,
+    /// A JSON-RPC error.
+    RpcError,
+    /// An HTTP status without a JSON-RPC answer.
+    HttpError,
+    /// The client took it back.
+    Cancelled,
+    /// The connection, the session or a process ended first, or the id was used again.
+    Abandoned,
+    /// No answer within the observer's own limit.
+    Expired,
+    /// The answer asks for more input (2026-07-28); the request comes again.
+    InputRequired,
+    /// The answer is a task whose result comes later.
+    Task,
+}
+
+impl Outcome {
+    /// The value of `outcome`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::ToolError => "tool_error",
+            Self::RpcError => "rpc_error",
+            Self::HttpError => "http_error",
+            Self::Cancelled => "cancelled",
+            Self::Abandoned => "abandoned",
+            Self::Expired => "expired",
+            Self::InputRequired => "input_required",
+            Self::Task => "task",
+        }
+    }
+}
 
 /// The outcome that an answer means, with the error's code.
 pub fn of_answer(message: &Message) -> (Outcome, Option<i64>) {

@@ -39,17 +39,19 @@ pub struct Flow {
 }
 
 impl Flow {
-    /// Takes one record; hands on what it adds to the flow. Returns whether a mark had to go for it.
-    pub fn push<'a>(&mut self, moved: Moved<'a>, marks: usize, out: &mut impl FnMut(Piece<'a>)) -> bool {
+    /// Takes one record; hands on what it adds to the flow. Keeps at most so many `marks`: of a message longer
+    /// than these, the times of its first and last bytes stay.
+    pub fn push<'a>(&mut self, moved: Moved<'a>, marks: usize, out: &mut impl FnMut(Piece<'a>)) {
         if self.source.is_none() && !moved.data.is_empty() {
             self.source = Some(moved.direction);
         }
         if self.source == Some(moved.direction) {
-            self.advance(moved, out);
-            return false;
+            return self.advance(moved, out);
         }
         self.marks.push_back(Mark { at: moved.at, position: moved.position + moved.count });
-        self.marks.len() > marks && self.marks.pop_front().is_some()
+        if self.marks.len() > marks {
+            self.marks.remove(marks / 2);
+        }
     }
 
     fn advance<'a>(&mut self, moved: Moved<'a>, out: &mut impl FnMut(Piece<'a>)) {

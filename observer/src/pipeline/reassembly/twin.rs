@@ -45,7 +45,10 @@ impl End {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Medium {
     /// A pipe or FIFO, one way only.
-    Pipe,
+    Pipe {
+        /// Whether it has a name: then it outlives its writers.
+        named: bool,
+    },
     /// Connected Unix stream sockets.
     Unix,
     /// TCP; addresses of ends A and B.
@@ -112,7 +115,7 @@ impl Twins {
     /// Takes a stream in.
     pub fn open(&mut self, stream: StreamId, identity: &Identity) -> Joined {
         let (place, opened, replaced) = match identity {
-            Identity::Pipe { .. } => (self.new_place(None), Some(Medium::Pipe), None),
+            Identity::Pipe { named } => (self.new_place(None), Some(Medium::Pipe { named: *named }), None),
             Identity::Tls { library } => (self.new_place(Some(End::A)), Some(Medium::Tls(*library)), None),
             Identity::Unix { inode, peer_inode } => {
                 let peer = (*peer_inode != 0).then_some(Name::Unix(*peer_inode));
@@ -207,7 +210,10 @@ mod tests {
         let mut twins = Twins::new(8);
         let a = twins.open(StreamId(1), &Identity::Unix { inode: 10, peer_inode: 0 });
         let b = twins.open(StreamId(2), &Identity::Unix { inode: 11, peer_inode: 10 });
-        assert_ne!(a.place.connection, b.place.connection, "two names for one pair are not guessed to be one");
+        assert_ne!(
+            a.place.connection, b.place.connection,
+            "two names for one pair are not guessed to be one"
+        );
         let mut twins = Twins::new(8);
         let a = twins.open(StreamId(1), &Identity::Unix { inode: 10, peer_inode: 11 });
         let b = twins.open(StreamId(2), &Identity::Unix { inode: 11, peer_inode: 0 });

@@ -9,7 +9,9 @@
 pub fn endpoint_target(text: &str, stream_target: &str) -> String {
     let text = text.trim();
     if let Some((_, rest)) = text.split_once("://") {
-        return rest.find('/').map_or_else(|| "/".to_owned(), |slash| rest.get(slash..).unwrap_or("/").to_owned());
+        return rest
+            .find('/')
+            .map_or_else(|| "/".to_owned(), |slash| rest.get(slash..).unwrap_or("/").to_owned());
     }
     if text.starts_with('/') {
         return text.to_owned();

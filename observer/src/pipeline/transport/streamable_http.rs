@@ -71,9 +71,9 @@ impl Exchanges {
         self.queue.pop_front()
     }
 
-    /// All that are left, oldest first.
-    pub fn drain(&mut self) -> impl Iterator<Item = Exchange> + '_ {
-        self.queue.drain(..)
+    /// Takes out all but the newest `keep`, oldest first.
+    pub fn drop_all_but(&mut self, keep: usize) -> impl Iterator<Item = Exchange> + '_ {
+        self.queue.drain(..self.queue.len().saturating_sub(keep))
     }
 }
 

@@ -5,11 +5,11 @@
 
 use std::collections::VecDeque;
 
-use super::expiry::Due;
-use crate::pipeline::limits::Table;
-use crate::pipeline::observation::{Call, Certainty, Outcome, Peer};
-use crate::pipeline::reassembly::twin::ConnectionId;
-use crate::pipeline::time::Timestamp;
+use super::limits::Table;
+use super::observation::{Call, Certainty, Outcome, Peer};
+use super::pairing::expiry::Due;
+use super::reassembly::twin::ConnectionId;
+use super::time::Timestamp;
 
 /// A finished call that waits for its twin.
 #[derive(Debug)]

@@ -155,7 +155,7 @@ impl Agent {
     pub fn start(programs: &Programs) -> Result<Self> {
         let port = free_port()?;
         let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, port).to_string();
-        let observer = Observer::start(programs, &["run", "--metrics-listen", &address], Stdio::null())?;
+        let observer = Observer::start(programs, &["run", "--listen", &address], Stdio::null())?;
         let mut agent = Self { observer, port };
         let deadline = Instant::now() + START;
         while !agent.fetch("/readyz").is_ok_and(|answer| answer.status == 200) {

@@ -31,7 +31,7 @@ enum Task {
     Test(test::Arguments),
     /// Measures what observing costs
     Bench(bench::Arguments),
-    /// Checks the built kernel object: stack of the uprobe programs, no per-CPU scratch
+    /// Checks the built kernel object: stack of the uprobe programs, no per-CPU map
     Check(check::Arguments),
     /// Checks the house rules on every file that git knows
     Tidy,

@@ -1,7 +1,7 @@
 //! `cargo xtask check`: what must hold for the built kernel object, whatever the verifier accepts.
 //!
 //! Kernels from 6.13 on give a program whose frame has 64 bytes or more a stack per CPU. Uprobe programs can be
-//! preempted, so two of them would write to the same stack. Scratch space in per-CPU maps has the same flaw. The
+//! preempted, so two of them would write to the same stack. Per-CPU maps have the same flaw. The
 //! object is read with aya's own reader, so what is checked is what gets loaded.
 
 mod stack;
@@ -23,9 +23,6 @@ pub struct Arguments {
     #[arg(long)]
     object: Option<PathBuf>,
 }
-
-/// The per-CPU maps that may be: counters, where a program adds in one step and never comes back.
-const COUNTERS: &[&str] = &["LOSSES"];
 
 /// Checks the object that was named, else the one of this build.
 pub fn run(arguments: &Arguments) -> Result<()> {
@@ -70,19 +67,18 @@ fn read(path: &Path) -> Result<Object> {
 }
 
 fn scratch_maps(object: &Object) -> Vec<String> {
-    let scratch = object.maps.iter().filter(|(name, map)| refused_map(name, map.map_type()));
-    scratch.map(|(name, _)| format!("map {name} is per CPU and no counter")).collect()
+    let scratch = object.maps.iter().filter(|(_, map)| is_per_cpu(map.map_type()));
+    scratch.map(|(name, _)| format!("map {name} is per CPU")).collect()
 }
 
-fn refused_map(name: &str, map_type: u32) -> bool {
+fn is_per_cpu(map_type: u32) -> bool {
     let per_cpu = [
         bpf_map_type::BPF_MAP_TYPE_PERCPU_ARRAY,
         bpf_map_type::BPF_MAP_TYPE_PERCPU_HASH,
         bpf_map_type::BPF_MAP_TYPE_LRU_PERCPU_HASH,
         bpf_map_type::BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE,
     ];
-    let counter = map_type == bpf_map_type::BPF_MAP_TYPE_PERCPU_ARRAY as u32 && COUNTERS.contains(&name);
-    per_cpu.iter().any(|kind| *kind as u32 == map_type) && !counter
+    per_cpu.iter().any(|kind| *kind as u32 == map_type)
 }
 
 fn deep_stacks(object: &mut Object) -> Result<Vec<String>> {
@@ -113,17 +109,13 @@ fn instruction(raw: &bpf_insn) -> Instruction {
 
 #[cfg(test)]
 mod tests {
-    use super::{COUNTERS, bpf_map_type, refused_map};
+    use super::{bpf_map_type, is_per_cpu};
 
     #[test]
-    fn only_named_counters_may_be_per_cpu() {
-        let array = bpf_map_type::BPF_MAP_TYPE_PERCPU_ARRAY as u32;
-        assert!(refused_map("SCRATCH", array));
-        assert!(!refused_map(COUNTERS[0], array));
-        assert!(
-            refused_map(COUNTERS[0], bpf_map_type::BPF_MAP_TYPE_PERCPU_HASH as u32),
-            "a hash is no counter"
-        );
-        assert!(!refused_map("STREAMS", bpf_map_type::BPF_MAP_TYPE_LRU_HASH as u32));
+    fn no_map_may_be_per_cpu() {
+        assert!(is_per_cpu(bpf_map_type::BPF_MAP_TYPE_PERCPU_ARRAY as u32));
+        assert!(is_per_cpu(bpf_map_type::BPF_MAP_TYPE_LRU_PERCPU_HASH as u32));
+        assert!(!is_per_cpu(bpf_map_type::BPF_MAP_TYPE_ARRAY as u32));
+        assert!(!is_per_cpu(bpf_map_type::BPF_MAP_TYPE_LRU_HASH as u32));
     }
 }

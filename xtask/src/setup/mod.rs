@@ -50,7 +50,7 @@ pub fn for_tests() -> Result<()> {
 
 /// What booting guests needs. Says nothing when it is there, since each boot asks.
 pub fn for_guests() -> Result<()> {
-    provide(&Need::Guests).context("setup: guest tools").map(drop)
+    provide(&Need::Guests).context("guest tools").map(drop)
 }
 
 /// How a step found or left things, for its one line.
@@ -60,7 +60,7 @@ enum Found {
 }
 
 fn step(what: &str, act: impl FnOnce() -> Result<Found>) -> Result<()> {
-    match act().with_context(|| format!("setup: {what}"))? {
+    match act().with_context(|| what.to_owned())? {
         Found::Present => println!("setup: {what}: there"),
         Found::Installed => println!("setup: {what}: installed"),
     }

@@ -26,6 +26,9 @@ impl Pipeline {
         match message.shape() {
             Shape::Request => self.ask(id, to, envelope, &message),
             Shape::Notification => self.notify_line(id, to, envelope, &message),
+            Shape::Success | Shape::Error if message.id_inferred || message.id == MessageId::Absent => {
+                self.answer_with_hole(id, to, envelope, &message);
+            }
             Shape::Success | Shape::Error => self.answer_line(id, to, envelope, message),
             Shape::Unknown => {}
         }
@@ -131,9 +134,29 @@ impl Pipeline {
         }
     }
 
+    /// An answer whose id was not read where it stands. A hole may have swallowed the end of one message and the
+    /// beginning of another, so what is left of an id proves nothing: the answer counts only where a single call
+    /// is open that it can belong to.
+    fn answer_with_hole(&mut self, id: ConnectionId, to: End, envelope: &Envelope, message: &Message) {
+        let answers = Wire { connection: id, from: to.other() };
+        let asked = self.wires.partner(answers).unwrap_or(Wire { connection: id, from: to });
+        let open = self.connections.value(&asked.connection).map(|connection| &connection.calls);
+        let mut open = open
+            .into_iter()
+            .flatten()
+            .copied()
+            .filter(|call| self.calls.call(*call).is_some_and(|call| call.asker == asked.from));
+        match (open.next(), open.next()) {
+            (Some(call), None) if self.calls.call(call).is_some_and(|call| fits(&message.id, &call.id)) => {
+                self.answer(call, &Answer { connection: id, to, envelope, message });
+            }
+            _ => self.health.fault(Stage::Pairing, "answer_without_id"),
+        }
+    }
+
     fn answer_line(&mut self, id: ConnectionId, to: End, envelope: &Envelope, message: Message) {
         let MessageId::Id(answer_id) = &message.id else {
-            return self.health.fault(Stage::Pairing, "answer_without_id");
+            return self.health.fault(Stage::Pairing, "answer_without_id"); // an error for an unreadable request
         };
         if let Some(call) = self.find_asked(id, to, answer_id) {
             let answer = Answer { connection: id, to, envelope, message: &message };
@@ -341,6 +364,14 @@ fn unpartnered<'a>(
         (asked == Some(writer) && wires.partner(wire).is_none()).then_some(wire)
     });
     std::iter::once(own).chain(crosswise).collect()
+}
+
+/// Whether what was read of an answer's id may be `id`.
+fn fits(read: &MessageId, id: &Id) -> bool {
+    match read {
+        MessageId::Id(read) => read == id,
+        MessageId::Absent | MessageId::Null => true,
+    }
 }
 
 /// The keys under which an answer and progress find `call`.

@@ -124,7 +124,7 @@ fn a_stdio_call_has_times_from_both_ends() {
     host.pass(Duration::from_millis(10));
     host.tell(2, SERVER, CLIENT, &result(1));
     let calls = host.calls();
-    let [call] = calls.as_slice() else { panic!("{calls:?}") };
+    let [call] = calls.as_slice() else { unreachable!("{calls:?}") };
     assert_eq!(call.outcome, Outcome::Ok);
     assert_eq!((call.client_duration, call.server_duration), (ms(13), ms(11)));
     assert_eq!(call.at, Timestamp::from_nanos(4_000_000));

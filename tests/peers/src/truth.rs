@@ -66,6 +66,11 @@ impl Line {
 pub struct Call {
     /// Who asked.
     pub direction: Direction,
+    /// The client's process.
+    pub client_pid: u32,
+    /// The server's process, where the client started it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_pid: Option<u32>,
     /// JSON-RPC method.
     pub method: String,
     /// The tool of a `tools/call`.
@@ -90,6 +95,7 @@ pub struct Call {
 /// Matches the requests of one session with their answers.
 #[derive(Debug, Default)]
 pub struct Ledger {
+    server_pid: Option<u32>,
     state: Mutex<State>,
 }
 
@@ -110,6 +116,11 @@ struct Open {
 }
 
 impl Ledger {
+    /// A ledger for a session of this process with a server that it started, or with another.
+    pub fn new(server_pid: Option<u32>) -> Self {
+        Self { server_pid, state: Mutex::default() }
+    }
+
     /// Notes a message, or a batch of them, that went from client to server or back, and returns the calls that
     /// ended with it.
     pub fn passed(&self, direction: Direction, message: &Value) -> Vec<Call> {
@@ -127,7 +138,9 @@ impl Ledger {
     /// The session is over: what is still open will not be answered.
     pub fn close(&self) -> Vec<Call> {
         let open = std::mem::take(&mut self.lock().open);
-        open.into_iter().map(|((direction, _), open)| open.ended(direction, "abandoned")).collect()
+        open.into_iter()
+            .map(|((direction, _), open)| open.ended(self.server_pid, direction, "abandoned"))
+            .collect()
     }
 
     fn one(&self, direction: Direction, message: &Value) -> Option<Call> {
@@ -174,7 +187,7 @@ impl Ledger {
 
     fn end(&self, direction: Direction, id: &Value, outcome: &str) -> Option<Call> {
         let open = self.lock().open.remove(&(direction, id.to_string()))?;
-        Some(open.ended(direction, outcome))
+        Some(open.ended(self.server_pid, direction, outcome))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -183,9 +196,11 @@ impl Ledger {
 }
 
 impl Open {
-    fn ended(self, direction: Direction, outcome: &str) -> Call {
+    fn ended(self, server_pid: Option<u32>, direction: Direction, outcome: &str) -> Call {
         Call {
             direction,
+            client_pid: std::process::id(),
+            server_pid,
             method: self.method,
             tool: self.tool,
             id: Some(self.id),

@@ -8,7 +8,7 @@ use peers::witness::{self, Witness};
 use rmcp::model::{ClientCapabilities, ClientConfig, Implementation};
 use rmcp::service::RunningService;
 use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
-use rmcp::transport::{StreamableHttpClientTransport, TokioChildProcess};
+use rmcp::transport::{StreamableHttpClientTransport, TokioChildProcess, Transport};
 use rmcp::{RoleClient, ServiceExt};
 use tokio::process::Command;
 
@@ -32,14 +32,11 @@ impl Client {
 
 /// Starts or reaches the server and initializes the session.
 pub async fn client(arguments: &Arguments) -> Result<Client> {
-    let ledger = Arc::new(Ledger::default());
-    let client_pid = std::process::id();
-    let service = match &arguments.url {
+    match &arguments.url {
         Some(url) => {
-            Line::Peer { client_pid, server_pid: None }.print();
             let config = StreamableHttpClientTransportConfig::with_uri(url.as_str());
             let transport = StreamableHttpClientTransport::with_client(http(arguments)?, config);
-            identity().serve(Witness::new(transport, ledger.clone())).await?
+            session(transport, None).await
         }
         None => {
             let [program, rest @ ..] = arguments.command.as_slice() else {
@@ -49,10 +46,19 @@ pub async fn client(arguments: &Arguments) -> Result<Client> {
             command.args(rest);
             let transport =
                 TokioChildProcess::new(command).with_context(|| format!("cannot start {program}"))?;
-            Line::Peer { client_pid, server_pid: transport.id() }.print();
-            identity().serve(Witness::new(transport, ledger.clone())).await?
+            let server_pid = transport.id();
+            session(transport, server_pid).await
         }
-    };
+    }
+}
+
+async fn session<T>(transport: T, server_pid: Option<u32>) -> Result<Client>
+where
+    T: Transport<RoleClient> + 'static,
+{
+    Line::Peer { client_pid: std::process::id(), server_pid }.print();
+    let ledger = Arc::new(Ledger::new(server_pid));
+    let service = identity().serve(Witness::new(transport, ledger.clone())).await?;
     Ok(Client { service, ledger })
 }
 

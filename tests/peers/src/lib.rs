@@ -5,7 +5,10 @@
 #![forbid(unsafe_code)]
 
 pub mod certificate;
+pub mod install;
+pub mod running;
 pub mod script;
+pub mod sdk;
 pub mod tools;
 pub mod truth;
 pub mod witness;

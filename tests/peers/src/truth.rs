@@ -121,8 +121,8 @@ impl Ledger {
         Self { server_pid, state: Mutex::default() }
     }
 
-    /// Notes a message, or a batch of them, that went from client to server or back, and returns the calls that
-    /// ended with it.
+    /// Notes a message, or a batch of them, that went from client to server or back, and returns the calls
+    /// that ended with it.
     pub fn passed(&self, direction: Direction, message: &Value) -> Vec<Call> {
         match message {
             Value::Array(batch) => batch.iter().filter_map(|one| self.one(direction, one)).collect(),

@@ -140,10 +140,11 @@ fn lsp(calls: u64) -> Vec<Value> {
 }
 
 fn acp(calls: u64) -> Vec<Value> {
+    let client = json!({"name": "editor", "version": "1"});
     let prompt = json!({"sessionId": "s", "prompt": [{"type": "text", "text": "call the tool echo"}]});
     let mut all = vec![
         json!({"jsonrpc":"2.0","id":0,"method":"initialize",
-            "params":{"protocolVersion":1,"clientCapabilities":{},"clientInfo":{"name":"editor","version":"1"}}}),
+            "params":{"protocolVersion":1,"clientCapabilities":{},"clientInfo":client}}),
         json!({"jsonrpc":"2.0","id":1,"method":"session/new","params":{"cwd":"/","mcpServers":[]}}),
     ];
     all.extend(

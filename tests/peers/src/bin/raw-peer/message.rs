@@ -138,10 +138,8 @@ fn content(bytes: usize) -> String {
 }
 
 fn notice(params: &Value, step: u64, total: u64) -> String {
-    let token = &params["_meta"]["progressToken"];
-    format!(
-        r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":{token},"progress":{step},"total":{total}}}}}"#
-    )
+    let params = json!({"progressToken": params["_meta"]["progressToken"], "progress": step, "total": total});
+    format!(r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{params}}}"#)
 }
 
 #[cfg(test)]

@@ -7,20 +7,21 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use serde::de::DeserializeOwned;
 
 use crate::truth::{Call, Line};
 
-/// A child process whose output is read by threads, so that it never waits for us.
+/// A child process that prints lines of JSON, which threads read, so that it never waits for us.
 #[derive(Debug)]
-pub struct Running {
+pub struct Running<T = Line> {
     child: Child,
     input: Option<ChildStdin>,
     incoming: Receiver<String>,
     complaints: Option<JoinHandle<String>>,
-    lines: Vec<Line>,
+    lines: Vec<T>,
 }
 
-impl Running {
+impl<T: DeserializeOwned> Running<T> {
     /// Starts a program.
     pub fn start(command: &mut Command) -> Result<Self> {
         let mut child = command
@@ -53,17 +54,9 @@ impl Running {
         self.child.id()
     }
 
-    /// What it has printed so far.
-    pub fn lines(&self) -> &[Line] {
+    /// What it has printed so far, as far as it was waited for.
+    pub fn lines(&self) -> &[T] {
         &self.lines
-    }
-
-    /// The calls among these lines.
-    pub fn calls(&self) -> impl Iterator<Item = &Call> {
-        self.lines.iter().filter_map(|line| match line {
-            Line::Call(call) => Some(call),
-            _ => None,
-        })
     }
 
     /// Gives it a line of input.
@@ -74,12 +67,22 @@ impl Running {
     }
 
     /// Reads lines until `enough` of them are there.
-    pub fn wait_for(&mut self, what: &str, enough: impl Fn(&[Line]) -> bool) -> Result<()> {
-        let end = Instant::now() + DEADLINE;
+    pub fn wait_for(&mut self, what: &str, enough: impl Fn(&[T]) -> bool) -> Result<()> {
+        self.wait_within(DEADLINE, what, enough)
+    }
+
+    /// Reads lines until `enough` of them are there, for so long.
+    pub fn wait_within(
+        &mut self,
+        deadline: Duration,
+        what: &str,
+        enough: impl Fn(&[T]) -> bool,
+    ) -> Result<()> {
+        let end = Instant::now() + deadline;
         while !enough(&self.lines) {
             match self.incoming.recv_timeout(end.saturating_duration_since(Instant::now())) {
                 Ok(line) => self.take(&line),
-                Err(RecvTimeoutError::Timeout) => bail!("waited {DEADLINE:?} for {what}"),
+                Err(RecvTimeoutError::Timeout) => bail!("waited {deadline:?} for {what}"),
                 Err(RecvTimeoutError::Disconnected) => {
                     bail!("ended without {what}: {:?}", self.child.wait()?)
                 }
@@ -88,19 +91,8 @@ impl Running {
         Ok(())
     }
 
-    /// Waits until it listens and returns the port.
-    pub fn port(&mut self) -> Result<u16> {
-        let listening = |lines: &[Line]| lines.iter().any(|line| matches!(line, Line::Listening { .. }));
-        self.wait_for("a listening server", listening)?;
-        let port = self.lines.iter().find_map(|line| match line {
-            Line::Listening { port, .. } => Some(*port),
-            _ => None,
-        });
-        port.context("no port")
-    }
-
-    /// Closes its input, reads what is left and returns all calls once it has ended well.
-    pub fn finish(mut self) -> Result<Vec<Call>> {
+    /// Closes its input, reads what is left and returns all lines once it has ended well.
+    pub fn finish(mut self) -> Result<Vec<T>> {
         drop(self.input.take());
         let end = Instant::now() + DEADLINE;
         loop {
@@ -114,7 +106,7 @@ impl Running {
         if !status.success() {
             bail!("ended with {status}: {}", self.complaints());
         }
-        Ok(self.calls().cloned().collect())
+        Ok(std::mem::take(&mut self.lines))
     }
 
     /// What it said on its error output, once that has ended.
@@ -130,7 +122,29 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Running<Line> {
+    /// Waits until it listens and returns the port.
+    pub fn port(&mut self) -> Result<u16> {
+        let listening = |lines: &[Line]| lines.iter().any(|line| matches!(line, Line::Listening { .. }));
+        self.wait_for("a listening server", listening)?;
+        let port = self.lines.iter().find_map(|line| match line {
+            Line::Listening { port, .. } => Some(*port),
+            _ => None,
+        });
+        port.context("no port")
+    }
+
+    /// As [`Self::finish`], the calls alone.
+    pub fn calls(self) -> Result<Vec<Call>> {
+        let calls = self.finish()?.into_iter().filter_map(|line| match line {
+            Line::Call(call) => Some(call),
+            _ => None,
+        });
+        Ok(calls.collect())
+    }
+}
+
+impl<T> Drop for Running<T> {
     fn drop(&mut self) {
         // An error here means that it has ended already, which is what is wanted.
         let _ = self.child.kill();

@@ -37,7 +37,7 @@ fn the_reference_server_answers_every_client() -> Result<()> {
     server.arg(modules.join("server-everything/dist/index.js")).arg("stdio");
     let steps = [r#"{"tool":"echo","arguments":{"message":"hi"},"repeat":3}"#.to_owned()];
     for client in Sdk::ALL {
-        let calls = Running::start(&mut client.stdio_client(&installed, &steps, &server))?.finish()?;
+        let calls = Running::start(&mut client.stdio_client(&installed, &steps, &server))?.calls()?;
         let echoes = calls.iter().filter(|call| call.tool.as_deref() == Some("echo"));
         ensure!(echoes.filter(|call| call.outcome == "ok").count() == 3, "{client:?}: {calls:?}");
     }
@@ -73,11 +73,11 @@ fn talk(
     let steps: Vec<String> = STEPS.iter().map(|(step, ..)| (*step).to_owned()).collect();
     let mut server = server.server(installed, transport, tls);
     if transport == Transport::Stdio {
-        return Running::start(&mut client.stdio_client(installed, &steps, &server))?.finish();
+        return Running::start(&mut client.stdio_client(installed, &steps, &server))?.calls();
     }
-    let mut server = Running::start(&mut server)?;
+    let mut server: Running = Running::start(&mut server)?;
     let address = (transport, server.port()?);
-    Running::start(&mut client.http_client(installed, &steps, address, tls))?.finish()
+    Running::start(&mut client.http_client(installed, &steps, address, tls))?.calls()
 }
 
 fn check(calls: &[Call]) -> Result<()> {

@@ -1,0 +1,157 @@
+//! From records to observations. Pure: the same records give the same observations.
+//!
+//! [`Pipeline`] has three verbs. One rule: after each [`feed`](Pipeline::feed), call [`next`](Pipeline::next)
+//! until it gives nothing, and feed [`Input::Time`] no later than [`deadline`](Pipeline::deadline).
+//!
+//! 1. `feed(input)`: takes one record.
+//! 2. `while let Some(observation) = next()`: what became known by it.
+//! 3. `while let Some((stream, verdict)) = next_verdict()`: what the kernel should do with streams.
+//!
+//! The stages are the folders; the files beside them join the stages: [`reader`] for one flow, `feed` for one
+//! record, `lines` and `http` for one message, `completion` for one call, `settle` for a call seen from both ends,
+//! `sessions` and `parties` for what surrounds it.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::indexing_slicing, clippy::unwrap_used)]
+#![deny(clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking"))]
+
+pub mod attribution;
+mod completion;
+pub mod connection;
+mod feed;
+pub mod health;
+mod http;
+pub mod input;
+pub mod jsonrpc;
+pub mod limits;
+mod lines;
+pub mod mcp;
+pub mod observation;
+pub mod pairing;
+mod parties;
+pub mod private;
+pub mod reader;
+pub mod reassembly;
+mod sessions;
+mod settle;
+pub mod time;
+pub mod transport;
+
+use std::collections::VecDeque;
+
+use observer_common::stream::Verdict;
+
+use attribution::Processes;
+use connection::Connection;
+use health::Health;
+use input::{ProcessId, StreamId};
+use limits::{Limits, Table};
+use mcp::session::{Declared, Parties};
+use observation::Observation;
+use pairing::Calls;
+use pairing::expiry::Due;
+use reader::Found;
+use reassembly::stdio_pair::Wires;
+use reassembly::twin::{ConnectionId, End, Twins};
+use settle::Settling;
+use time::Timestamp;
+
+/// What a pipeline is told once.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Its bounds.
+    pub limits: Limits,
+    /// Whether arguments and results are kept for the exporters.
+    pub payloads: bool,
+}
+
+/// The whole way from records to observations.
+#[derive(Debug)]
+pub struct Pipeline {
+    settings: Settings,
+    /// Time of the newest record.
+    now: Timestamp,
+    processes: Processes,
+    /// Names that server processes gave themselves, for calls that carry none.
+    servers: Table<ProcessId, Declared>,
+    twins: Twins,
+    wires: Wires,
+    connections: Table<ConnectionId, Connection>,
+    sessions: Table<u64, HttpSession>,
+    calls: Calls,
+    settling: Settling,
+    /// Flows with messages that wait for their sender.
+    held: Due<(ConnectionId, End)>,
+    /// Connections one way of which has ended.
+    closing: Due<ConnectionId>,
+    /// Processes that have ended, until the last of what they wrote was read.
+    gone: Due<ProcessId>,
+    observations: VecDeque<Observation>,
+    verdicts: VecDeque<(StreamId, Verdict)>,
+    health: Health,
+    /// Reused between records.
+    found: Vec<Found>,
+}
+
+/// A session of MCP over HTTP.
+#[derive(Debug)]
+struct HttpSession {
+    parties: Parties,
+    transport: transport::Transport,
+    since: Timestamp,
+    /// Whether its `initialize` was answered.
+    started: bool,
+}
+
+impl Pipeline {
+    /// A pipeline that has seen nothing.
+    pub fn new(settings: Settings) -> Self {
+        let limits = &settings.limits;
+        Self {
+            now: Timestamp::default(),
+            processes: Processes::new(limits.processes),
+            servers: Table::new(limits.processes),
+            twins: Twins::new(limits.streams),
+            wires: Wires::default(),
+            connections: Table::new(limits.streams),
+            sessions: Table::new(limits.sessions),
+            calls: Calls::new(limits.calls),
+            settling: Settling::new(limits.settling),
+            held: Due::default(),
+            closing: Due::default(),
+            gone: Due::default(),
+            observations: VecDeque::new(),
+            verdicts: VecDeque::new(),
+            health: Health::default(),
+            found: Vec::new(),
+            settings,
+        }
+    }
+
+    /// What became known.
+    #[expect(clippy::should_implement_trait, reason = "more may come after the end, unlike with an iterator")]
+    pub fn next(&mut self) -> Option<Observation> {
+        self.observations.pop_front()
+    }
+
+    /// What the kernel should do with a stream.
+    pub fn next_verdict(&mut self) -> Option<(StreamId, Verdict)> {
+        self.verdicts.pop_front()
+    }
+
+    /// When to feed [`input::Input::Time`] at the latest.
+    pub fn deadline(&self) -> Option<Timestamp> {
+        let deadlines = [
+            self.calls.deadline(),
+            self.settling.deadline(),
+            self.held.first(),
+            self.closing.first(),
+            self.gone.first(),
+        ];
+        deadlines.into_iter().flatten().min()
+    }
+
+    /// Counters of what could not be used.
+    pub const fn health(&self) -> &Health {
+        &self.health
+    }
+}

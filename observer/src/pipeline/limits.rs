@@ -1,0 +1,180 @@
+//! Every bound of the pipeline, with its default and its reason, and the table type that keeps one.
+
+use std::collections::{BTreeMap, hash_map::Entry};
+use std::hash::Hash;
+use std::time::Duration;
+
+/// The bounds of one pipeline.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Streams known at once. A busy node has some ten thousand sockets; only those that may carry MCP are kept.
+    pub streams: usize,
+    /// Processes known at once: above the default `pid_max` of a small host, a few MB.
+    pub processes: usize,
+    /// Calls in flight at once, all connections together.
+    pub calls: usize,
+    /// Completed calls that wait for the other end's times.
+    pub settling: usize,
+    /// How long a completed call waits for the other end's times before it is shown without them.
+    pub settling_for: Duration,
+    /// How long a call may stay unanswered. Far beyond the longest default time-out of a client (300 s).
+    pub call_age: Duration,
+    /// Times of sends remembered per flow until the receiver has read so far.
+    pub send_marks: usize,
+    /// Messages held on one stream until it is known whose answer they are.
+    pub held_messages: usize,
+    /// How long such a message is held.
+    pub held_for: Duration,
+    /// How long an ended process is remembered: what it wrote may be read after its end.
+    pub gone_for: Duration,
+    /// How long a call waits after its HTTP response ended without an answer: in revisions up to 2025-11-25 the
+    /// client may resume the stream.
+    pub resume_for: Duration,
+    /// Bytes of a stream without any JSON-RPC message after which it is ignored.
+    pub unread_bytes: u64,
+    /// The same while one message is being read: the longest message that may be the first of its stream.
+    pub unread_message_bytes: u64,
+    /// Head of one HTTP message. Servers refuse more than 8 to 64 KiB.
+    pub http_head_bytes: usize,
+    /// HTTP requests on one connection that wait for their responses (pipelining).
+    pub http_pipeline: usize,
+    /// Messages in one JSON-RPC batch. The TypeScript SDK takes 100.
+    pub batch: usize,
+    /// A string kept from a message: method, name, version, trace context.
+    pub kept_bytes: usize,
+    /// An argument or result kept when the user asked for payloads.
+    pub payload_bytes: usize,
+    /// Names kept of one `tools/list` answer.
+    pub listed_tools: usize,
+    /// Nesting of a message. The deepest real schema seen has 40 levels.
+    pub nesting: usize,
+    /// Sessions known at once (HTTP).
+    pub sessions: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            streams: 65_536,
+            processes: 32_768,
+            calls: 65_536,
+            settling: 16_384,
+            settling_for: Duration::from_millis(500),
+            call_age: Duration::from_secs(24 * 3600),
+            send_marks: 256,
+            held_messages: 64,
+            held_for: Duration::from_secs(2),
+            gone_for: Duration::from_secs(5),
+            resume_for: Duration::from_secs(60),
+            unread_bytes: 16 << 10,
+            unread_message_bytes: 64 << 20,
+            http_head_bytes: 128 << 10,
+            http_pipeline: 64,
+            batch: 1024,
+            kept_bytes: 1024,
+            payload_bytes: 64 << 10,
+            listed_tools: 4096,
+            nesting: 512,
+            sessions: 16_384,
+        }
+    }
+}
+
+/// A map that holds at most so many entries; the oldest goes first. Iteration is in order of insertion.
+#[derive(Debug)]
+pub struct Table<K, V> {
+    #[expect(clippy::disallowed_types, reason = "fixed hasher, and never iterated: `order` is")]
+    entries: std::collections::HashMap<K, (u64, V), rustc_hash::FxBuildHasher>,
+    order: BTreeMap<u64, K>,
+    next: u64,
+    limit: usize,
+}
+
+impl<K: Copy + Eq + Hash, V> Table<K, V> {
+    /// An empty table for at most `limit` entries.
+    pub fn new(limit: usize) -> Self {
+        Self { entries: Default::default(), order: BTreeMap::new(), next: 0, limit: limit.max(1) }
+    }
+
+    /// Puts `value` under `key`, as the newest entry. Returns the entry that had to go: the one replaced, or at
+    /// the limit the oldest.
+    #[must_use]
+    pub fn insert(&mut self, key: K, value: V) -> Option<(K, V)> {
+        let number = self.next;
+        self.next += 1;
+        self.order.insert(number, key);
+        match self.entries.entry(key) {
+            Entry::Occupied(mut occupied) => {
+                let (old_number, old) = occupied.insert((number, value));
+                self.order.remove(&old_number);
+                Some((key, old))
+            }
+            Entry::Vacant(vacant) => {
+                vacant.insert((number, value));
+                if self.entries.len() > self.limit { self.pop_oldest() } else { None }
+            }
+        }
+    }
+
+    /// Takes the oldest entry out.
+    pub fn pop_oldest(&mut self) -> Option<(K, V)> {
+        let (_, key) = self.order.pop_first()?;
+        self.entries.remove(&key).map(|(_, value)| (key, value))
+    }
+
+    /// The oldest entry.
+    pub fn oldest(&self) -> Option<(&K, &V)> {
+        let (_, key) = self.order.first_key_value()?;
+        self.entries.get(key).map(|(_, value)| (key, value))
+    }
+
+    /// The value under `key`.
+    pub fn value(&self, key: &K) -> Option<&V> {
+        self.entries.get(key).map(|(_, value)| value)
+    }
+
+    /// The value under `key`, to be changed.
+    pub fn value_mut(&mut self, key: &K) -> Option<&mut V> {
+        self.entries.get_mut(key).map(|(_, value)| value)
+    }
+
+    /// Takes the entry of `key` out.
+    pub fn remove(&mut self, key: &K) -> Option<V> {
+        let (number, value) = self.entries.remove(key)?;
+        self.order.remove(&number);
+        Some(value)
+    }
+
+    /// Keys, oldest first.
+    pub fn keys(&self) -> impl Iterator<Item = &K> {
+        self.order.values()
+    }
+
+    /// Number of entries.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is no entry.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Table;
+
+    #[test]
+    fn the_oldest_goes_at_the_limit() {
+        let mut table = Table::new(2);
+        assert_eq!(table.insert('a', 1), None);
+        assert_eq!(table.insert('b', 2), None);
+        assert_eq!(table.insert('a', 3), Some(('a', 1)), "replaced, and newest again");
+        assert_eq!(table.insert('c', 4), Some(('b', 2)));
+        assert_eq!(table.keys().copied().collect::<String>(), "ac");
+        assert_eq!(table.remove(&'a'), Some(3));
+        assert_eq!(table.pop_oldest(), Some(('c', 4)));
+        assert!(table.is_empty());
+    }
+}

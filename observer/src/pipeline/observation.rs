@@ -1,0 +1,231 @@
+//! What the pipeline tells the exporters. Absent facts are `None`, never invented.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use observer_common::stream::TlsLibrary;
+
+use super::input::{BlindSpotFacts, ProcessId};
+use super::jsonrpc::Id;
+use super::private::Private;
+use super::time::Timestamp;
+
+pub use super::attribution::Process;
+pub use super::mcp::meta::{Subject, TraceContext};
+pub use super::mcp::method::CallDirection;
+pub use super::pairing::outcome::Outcome;
+pub use super::transport::Transport;
+
+/// One thing that users may want to know.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Observation {
+    /// A request and how it ended.
+    Call(Box<Call>),
+    /// A message that wants no answer.
+    Notification(Box<Notification>),
+    /// A session began.
+    SessionStarted(Box<Session>),
+    /// A session ended.
+    SessionEnded(Box<Session>),
+    /// A process was recognised as an MCP server.
+    ServerStarted(Box<Server>),
+    /// The process of an MCP server has ended.
+    ServerStopped(Box<Server>),
+    /// An answer without a request: the request was sent before the observer came, or lost.
+    Unanswerable(Box<Unanswerable>),
+    /// Records were lost.
+    Loss(Loss),
+    /// Something cannot be seen.
+    BlindSpot(Box<BlindSpot>),
+}
+
+/// A request and how it ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Call {
+    /// When the first byte of the request was sent, or first seen.
+    pub at: Timestamp,
+    /// JSON-RPC method.
+    pub method: Box<str>,
+    /// What it was about.
+    pub subject: Option<Subject>,
+    /// JSON-RPC id.
+    pub id: Id,
+    /// Who asked whom.
+    pub direction: CallDirection,
+    /// How it travelled.
+    pub transport: Transport,
+    /// The library in which it was read, if it travelled inside TLS.
+    pub tls: Option<TlsLibrary>,
+    /// Protocol revision, if known: what the server said, or the request itself (2026-07-28).
+    pub revision: Option<Arc<str>>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// JSON-RPC error code or HTTP status.
+    pub error_code: Option<i64>,
+    /// From the first byte that the asking process sent to the last byte of the answer that it read.
+    pub client_duration: Option<Duration>,
+    /// From the last byte of the request that the asked process read to the last byte of the answer that it
+    /// sent.
+    pub server_duration: Option<Duration>,
+    /// Time to the first byte of the answer or to the first progress notification.
+    pub first_answer: Option<Duration>,
+    /// Size of the request's text.
+    pub request_bytes: u64,
+    /// Size of the answer's text.
+    pub response_bytes: u64,
+    /// Progress notifications in between.
+    pub progress: u32,
+    /// Hash of the session id, if there is a session with an id.
+    pub session: Option<u64>,
+    /// W3C trace context of the request.
+    pub trace: Option<TraceContext>,
+    /// The asking and answering processes, as MCP client and server (not as asker and asked).
+    pub client: Peer,
+    /// See `client`.
+    pub server: Peer,
+    /// How sure the figures are.
+    pub certainty: Certainty,
+    /// Raw arguments, if payloads are kept.
+    pub arguments: Option<Private<Box<[u8]>>>,
+    /// Raw result, if payloads are kept.
+    pub result: Option<Private<Box<[u8]>>>,
+}
+
+impl Call {
+    /// The client's view where it is known, else the server's.
+    pub fn duration(&self) -> Option<Duration> {
+        self.client_duration.or(self.server_duration)
+    }
+}
+
+/// How sure the figures of a call are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Certainty {
+    /// Every byte of request and answer was seen.
+    Whole,
+    /// Bytes are missing; the times are right.
+    TimesOnly,
+    /// Something was concluded and not seen.
+    Inferred,
+}
+
+impl Certainty {
+    /// The value of `certainty`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Whole => "whole",
+            Self::TimesOnly => "times_only",
+            Self::Inferred => "inferred",
+        }
+    }
+}
+
+/// One party of a call.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Peer {
+    /// The name that it gave itself (`clientInfo`, `serverInfo`). Untrusted text.
+    pub name: Option<Arc<str>>,
+    /// The version that it gave itself.
+    pub version: Option<Arc<str>>,
+    /// Its process, if it is on this host.
+    pub process: Option<Arc<Process>>,
+    /// Its address, for TCP.
+    pub address: Option<SocketAddr>,
+}
+
+impl Peer {
+    /// The name for people and labels: its own, else that of its script or executable.
+    pub fn label(&self) -> Option<&str> {
+        let own = self.name.as_deref().filter(|name| !name.is_empty());
+        own.or_else(|| self.process.as_deref().map(|process| &*process.short_name))
+    }
+}
+
+/// A message that wants no answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Notification {
+    /// When its first byte was sent, or first seen.
+    pub at: Timestamp,
+    /// JSON-RPC method.
+    pub method: Box<str>,
+    /// Who told whom.
+    pub direction: CallDirection,
+    /// How it travelled.
+    pub transport: Transport,
+    /// The MCP client.
+    pub client: Peer,
+    /// The MCP server.
+    pub server: Peer,
+}
+
+/// A session, at its beginning or end.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Session {
+    /// When.
+    pub at: Timestamp,
+    /// How it travels.
+    pub transport: Transport,
+    /// Protocol revision.
+    pub revision: Option<Arc<str>>,
+    /// Hash of the session id, if there is one.
+    pub session: Option<u64>,
+    /// How long it lasted, at its end.
+    pub duration: Option<Duration>,
+    /// The MCP client.
+    pub client: Peer,
+    /// The MCP server.
+    pub server: Peer,
+}
+
+/// A server process, at its beginning or end.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Server {
+    /// When.
+    pub at: Timestamp,
+    /// The server.
+    pub server: Peer,
+    /// Wait status, at its end.
+    pub status: Option<i32>,
+}
+
+/// An answer without a request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Unanswerable {
+    /// When.
+    pub at: Timestamp,
+    /// Its id.
+    pub id: Option<Id>,
+    /// How it travelled.
+    pub transport: Transport,
+    /// Who sent it.
+    pub from: Peer,
+    /// Who read it.
+    pub to: Peer,
+}
+
+/// Records that were lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Loss {
+    /// When it was counted.
+    pub at: Timestamp,
+    /// The `cause` label.
+    pub cause: &'static str,
+    /// How many records.
+    pub records: u64,
+    /// How many bytes.
+    pub bytes: u64,
+    /// The stream, where the loss was a hole in a stream that carries MCP.
+    pub stream: Option<u64>,
+}
+
+/// Something that cannot be seen.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BlindSpot {
+    /// When it was noticed.
+    pub at: Timestamp,
+    /// The process concerned.
+    pub process: ProcessId,
+    /// What and why.
+    pub facts: BlindSpotFacts,
+}

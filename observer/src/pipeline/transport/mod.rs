@@ -1,0 +1,193 @@
+//! From ordered bytes to message texts: the framings.
+//!
+//! In: [`Piece`](super::reassembly::Piece)s of one direction. Out: [`Frame`]s, pushed into a [`Frames`] as they are
+//! found, so that no framing holds a message. A framing is a type with `new` and `push(&mut self, piece, out)`; it
+//! never fails: bytes that are not of its kind are reported as [`Frame::Fault`] and it looks for the next place to
+//! begin again.
+//!
+//! | Fault | Meaning |
+//! | --- | --- |
+//! | `junk_line` | a line that is no JSON |
+//! | `lsp_framing` | the stream has messages behind `Content-Length` lines: all that follows is skipped |
+//! | `resync` | bytes lost outside of a body, or a connection joined in the middle: the next head is searched |
+//! | `http_head`, `http_body`, `head_limit` | a head, a chunk or the length of a head that cannot be: likewise |
+//! | `head_cut` | the connection ended inside a head |
+//! | `sse_cut` | the body, or what is known of it, ended inside an event |
+//! | `content_encoding` | a compressed body, which is not read |
+//! | `upgraded`, `http2` | the connection left HTTP/1: all that follows is skipped |
+//! | `pipeline_limit` | too many requests without responses: methods of the oldest are forgotten |
+
+mod body;
+mod chunked;
+mod cursor;
+mod head;
+pub mod http1;
+pub mod http_sse;
+mod resync;
+mod sse;
+pub mod stdio;
+pub mod streamable_http;
+
+use super::reassembly::Mark;
+
+/// How a message travelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Transport {
+    /// Lines on pipes or Unix streams.
+    Stdio,
+    /// HTTP with one endpoint.
+    StreamableHttp,
+    /// HTTP with an event stream and a second endpoint (2024-11-05).
+    HttpSse,
+}
+
+impl Transport {
+    /// The value of `transport`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Stdio => "stdio",
+            Self::StreamableHttp => "streamable_http",
+            Self::HttpSse => "http_sse",
+        }
+    }
+}
+
+/// What a framing found.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Frame<'a> {
+    /// The head of an HTTP request.
+    Request(Box<RequestHead>),
+    /// The head of an HTTP response (final ones; `1xx` are skipped).
+    Response(Box<ResponseHead>),
+    /// A message text begins (a line, a JSON body, an SSE event's data).
+    Begin {
+        /// Its first byte.
+        first_byte: Mark,
+    },
+    /// Bytes of the text, in order.
+    Text(&'a [u8]),
+    /// So many bytes of the text are not known.
+    Gap(u64),
+    /// The text is complete.
+    End {
+        /// Its last byte (not the line end behind it).
+        last_byte: Mark,
+        /// How it was carried.
+        carrier: Carrier,
+    },
+    /// The text that had begun is not one after all, or its end cannot be found: forget it.
+    Abort,
+    /// An HTTP body is over.
+    BodyEnd {
+        /// The last byte of the HTTP message, terminator included.
+        last_byte: Mark,
+        /// Whether it ended as its framing says (`false`: connection closed, or bytes lost).
+        whole: bool,
+    },
+    /// Bytes that are not of this framing; the cause is a counter's label.
+    Fault(&'static str),
+}
+
+/// Takes what a framing finds.
+pub trait Frames {
+    /// The next frame.
+    fn frame(&mut self, frame: Frame<'_>);
+}
+
+/// How a message text was carried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Carrier {
+    /// One line of a pipe or Unix stream.
+    StdioLine,
+    /// The body of an HTTP message.
+    HttpBody,
+    /// One event of an event stream in an HTTP response.
+    SseEvent {
+        /// Its `event` field.
+        event: SseKind,
+        /// Its `id` field, cut to the kept length.
+        id: Option<Box<str>>,
+    },
+}
+
+/// The `event` field of a server-sent event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SseKind {
+    /// `message`, or none.
+    Message,
+    /// `endpoint`: the text is the address to post to (HTTP+SSE of 2024).
+    Endpoint,
+    /// Any other.
+    Other,
+}
+
+/// What is kept of a request's head. Header values are cut to the kept length.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RequestHead {
+    /// First byte of the head, if known.
+    pub first_byte: Option<Mark>,
+    /// `GET`, `POST`, ...
+    pub method: Box<str>,
+    /// Path and query.
+    pub target: Box<str>,
+    /// Header fields that matter, by [`Field`].
+    pub fields: Fields,
+}
+
+/// What is kept of a response's head.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ResponseHead {
+    /// First byte of the head, if known.
+    pub first_byte: Option<Mark>,
+    /// Status code.
+    pub status: u16,
+    /// Header fields that matter, by [`Field`].
+    pub fields: Fields,
+}
+
+/// Header fields that are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Field {
+    /// `Host`.
+    Host,
+    /// `Content-Type`, in lower case, without parameters.
+    ContentType,
+    /// `Content-Encoding`, in lower case.
+    ContentEncoding,
+    /// `Accept`, in lower case.
+    Accept,
+    /// `Mcp-Session-Id`.
+    SessionId,
+    /// `MCP-Protocol-Version`.
+    ProtocolVersion,
+    /// `Mcp-Method`.
+    McpMethod,
+    /// `Mcp-Name`.
+    McpName,
+    /// `Last-Event-ID`.
+    LastEventId,
+    /// `traceparent`.
+    TraceParent,
+    /// Scheme of `Authorization`, in lower case, never its value.
+    AuthorizationScheme,
+    /// `Upgrade`, in lower case.
+    Upgrade,
+}
+
+/// The kept header fields of one head.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fields(Vec<(Field, Box<str>)>);
+
+impl Fields {
+    /// Keeps `value` for `field`; the first one counts.
+    pub fn add(&mut self, field: Field, value: &str) {
+        if self.value(field).is_none() {
+            self.0.push((field, value.into()));
+        }
+    }
+
+    /// The value of `field`.
+    pub fn value(&self, field: Field) -> Option<&str> {
+        self.0.iter().find(|(name, _)| *name == field).map(|(_, value)| &**value)
+    }
+}

@@ -1,0 +1,235 @@
+//! Newline framing: one message per line, on pipes and Unix streams.
+//!
+//! A line whose first byte after blanks is `{` or `[` is a message text; any other line (a banner, a log line) is
+//! skipped and counted. Blank lines, a byte order mark and a carriage return before the line feed are tolerated.
+//!
+//! Two rules for streams that are not seen whole. The first byte of a flow counts as the start of a line. The first
+//! byte after a gap outside of messages counts as one only if the line turns out to be a document of its own: the
+//! tail of a message can begin with `{` too, but then more follows after the matching `}`, which the skimmer refuses.
+//! As such a line proves itself only by its end, it is forgotten when another gap or the end of the stream comes
+//! first.
+
+use super::cursor::{Cursor, end_of_gap};
+use super::{Carrier, Frame, Frames};
+use crate::pipeline::limits::Limits;
+use crate::pipeline::reassembly::{Mark, Piece};
+
+/// Finds the lines of one direction.
+#[derive(Debug)]
+pub struct Lines {
+    state: State,
+}
+
+/// ```text
+///          { or [                 line feed: End
+/// Start ----------> Text -----------------------> Start
+///   |  other byte               line feed
+///   |----------> Junk -------------------------> Start
+///   |                \ Content-Length:
+///   |                 ----------> Foreign (for good)
+///   |  gap                  { or [
+///    ----------> AfterGap ----------> Text (unproven)
+///                    |  other byte        line feed
+///                     ----------> Unknown ----------> Start
+/// ```
+#[derive(Debug)]
+enum State {
+    Start,
+    Text(Text),
+    /// So many bytes of the line are those of [`FOREIGN_HEAD`]; `None`: it is no such line, and counted.
+    Junk(Option<usize>),
+    AfterGap,
+    Unknown,
+    Foreign,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Text {
+    /// Last byte of the text so far.
+    last: Mark,
+    /// The last byte seen was a carriage return that may belong to the line end.
+    held_cr: bool,
+    /// The last byte of the text that is not blank closes an object or array.
+    closed: bool,
+    /// Has a gap.
+    damaged: bool,
+    /// Began directly after a gap.
+    unproven: bool,
+}
+
+impl Lines {
+    /// At the start of a line.
+    pub const fn new(_limits: &Limits) -> Self {
+        Self { state: State::Start }
+    }
+
+    /// Takes the next piece of the flow.
+    pub fn push(&mut self, piece: Piece<'_>, out: &mut impl Frames) {
+        match piece {
+            Piece::Data { at, position, data } => {
+                let mut cursor = Cursor::new(at, position, data);
+                while !cursor.is_empty() {
+                    self.step(&mut cursor, out);
+                }
+            }
+            Piece::Gap { at, position, missing } => self.gap(end_of_gap(at, position, missing), missing, out),
+            Piece::End { .. } => self.end(out),
+        }
+    }
+
+    fn step(&mut self, cursor: &mut Cursor<'_>, out: &mut impl Frames) {
+        match &mut self.state {
+            State::Start => self.begin_line(cursor, false, out),
+            State::AfterGap => self.begin_line(cursor, true, out),
+            State::Text(text) => {
+                if text.push(cursor, out) {
+                    self.state = State::Start;
+                }
+            }
+            State::Junk(Some(matched)) => {
+                let matched = *matched;
+                self.foreign_head(cursor, matched, out);
+            }
+            State::Junk(None) | State::Unknown => {
+                cursor.take_line();
+                if cursor.next().is_some() {
+                    self.state = State::Start;
+                }
+            }
+            State::Foreign => {
+                cursor.take(usize::MAX);
+            }
+        }
+    }
+
+    fn begin_line(&mut self, cursor: &mut Cursor<'_>, after_gap: bool, out: &mut impl Frames) {
+        // A line feed ends an empty line, so it may be skipped like the blanks; after a gap it is what is waited for.
+        let blanks = cursor.take_while(is_skipped);
+        let after_gap = after_gap && !blanks.contains(&b'\n');
+        let first_byte = cursor.mark();
+        self.state = match cursor.peek() {
+            None if after_gap => State::AfterGap,
+            None => State::Start,
+            Some(b'{' | b'[') => {
+                out.frame(Frame::Begin { first_byte });
+                State::Text(Text {
+                    last: first_byte,
+                    held_cr: false,
+                    closed: false,
+                    damaged: false,
+                    unproven: after_gap,
+                })
+            }
+            Some(_) if after_gap => State::Unknown,
+            Some(_) => State::Junk(Some(0)),
+        };
+    }
+
+    /// Tells `Content-Length: 52`, which opens every message of the Language Server and Debug Adapter Protocols,
+    /// from lines that are nothing.
+    fn foreign_head(&mut self, cursor: &mut Cursor<'_>, mut matched: usize, out: &mut impl Frames) {
+        while let Some(expected) = FOREIGN_HEAD.get(matched) {
+            match cursor.peek() {
+                None => return self.state = State::Junk(Some(matched)),
+                Some(byte) if byte.eq_ignore_ascii_case(expected) => {
+                    cursor.next();
+                    matched += 1;
+                }
+                Some(_) => {
+                    out.frame(Frame::Fault("junk_line"));
+                    return self.state = State::Junk(None);
+                }
+            }
+        }
+        out.frame(Frame::Fault("lsp_framing"));
+        self.state = State::Foreign;
+    }
+
+    fn gap(&mut self, end: Mark, missing: u64, out: &mut impl Frames) {
+        match &mut self.state {
+            State::Text(text) if text.unproven => {
+                out.frame(Frame::Abort);
+                self.state = State::AfterGap;
+            }
+            State::Text(text) => text.gap(end, missing, out),
+            State::Junk(matched) => {
+                if matched.is_some() {
+                    out.frame(Frame::Fault("junk_line"));
+                }
+                self.state = State::AfterGap;
+            }
+            State::Start | State::AfterGap | State::Unknown => self.state = State::AfterGap,
+            State::Foreign => {}
+        }
+    }
+
+    fn end(&mut self, out: &mut impl Frames) {
+        match std::mem::replace(&mut self.state, State::Start) {
+            State::Text(text) if text.unproven => out.frame(Frame::Abort),
+            State::Text(text) => out.frame(Frame::End { last_byte: text.last, carrier: Carrier::StdioLine }),
+            State::Junk(Some(_)) => out.frame(Frame::Fault("junk_line")),
+            _ => {}
+        }
+    }
+}
+
+impl Text {
+    /// Passes bytes on up to the line end. Returns whether that was reached.
+    fn push(&mut self, cursor: &mut Cursor<'_>, out: &mut impl Frames) -> bool {
+        if self.held_cr && cursor.peek() != Some(b'\n') {
+            self.release_cr(out);
+        }
+        let line = cursor.take_line();
+        let content = line.strip_suffix(b"\r").unwrap_or(line);
+        if !content.is_empty() {
+            let after = (line.len() - content.len()) as u64;
+            let last = cursor.last();
+            self.last = Mark { position: last.position.saturating_sub(after), ..last };
+            if let Some(byte) = content.iter().rev().find(|byte| !byte.is_ascii_whitespace()) {
+                self.closed = matches!(byte, b'}' | b']');
+            }
+            out.frame(Frame::Text(content));
+        }
+        if line.len() > content.len() {
+            self.held_cr = true;
+        }
+        let ended = cursor.next().is_some();
+        if ended {
+            self.finish(out);
+        }
+        ended
+    }
+
+    /// A line that does not end in a bracket is no document: a log line such as `[info] ready`, or a message of a
+    /// framing without line ends, joined late.
+    fn finish(&self, out: &mut impl Frames) {
+        if self.closed || self.damaged {
+            out.frame(Frame::End { last_byte: self.last, carrier: Carrier::StdioLine });
+        } else {
+            out.frame(Frame::Abort);
+            out.frame(Frame::Fault("junk_line"));
+        }
+    }
+
+    fn gap(&mut self, end: Mark, missing: u64, out: &mut impl Frames) {
+        if self.held_cr {
+            self.release_cr(out);
+        }
+        out.frame(Frame::Gap(missing));
+        self.last = end;
+        self.damaged = true;
+    }
+
+    fn release_cr(&mut self, out: &mut impl Frames) {
+        self.held_cr = false;
+        self.last.position = self.last.position.saturating_add(1);
+        out.frame(Frame::Text(b"\r"));
+    }
+}
+
+/// Blanks, line ends and the bytes of the byte order mark, none of which begins a line's content.
+const fn is_skipped(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | 0xEF | 0xBB | 0xBF)
+}
+
+const FOREIGN_HEAD: &[u8] = b"content-length:";

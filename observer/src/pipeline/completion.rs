@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use super::Pipeline;
 use super::connection::{Connection, Label};
-use super::input::ProcessId;
-use super::jsonrpc::{Member, Message};
-use super::mcp::session::{Declared, Parties};
+use super::jsonrpc::{Member, Message, MessageId};
+use super::mcp::session::Declared;
 use super::observation::{
-    Call, CallDirection, Certainty, Notification, Observation, Outcome, Peer, Server, Session, Transport,
+    Call, CallDirection, Certainty, Notification, Observation, Outcome, Peer, Transport,
 };
 use super::pairing::{CallId, OpenCall, outcome};
 use super::reader::Envelope;
@@ -43,7 +42,12 @@ impl Pipeline {
         open.session = open.session.or(exchange.and_then(|exchange| exchange.session));
         self.learn_answer(&open, answer);
         let whole = open.whole && answer.message.whole;
-        let certainty = if whole { Certainty::Whole } else { Certainty::TimesOnly };
+        let id_read = !answer.message.id_inferred && answer.message.id != MessageId::Absent;
+        let certainty = match (whole, id_read) {
+            (true, _) => Certainty::Whole,
+            (false, true) => Certainty::TimesOnly,
+            (false, false) => Certainty::Inferred,
+        };
         let (outcome, error_code) = outcome::of_answer(answer.message);
         let end = Ending { outcome, error_code, certainty };
         self.complete(open, Some((answer.connection, answer.to, answer.envelope)), Some(answer.message), end);
@@ -246,114 +250,6 @@ impl Pipeline {
         }
     }
 
-    fn begin_http_session(&mut self, id: ConnectionId, session: u64) {
-        let parties = self.connections.value(&id).map(|c| c.parties.clone()).unwrap_or_default();
-        if self.sessions.value(&session).is_none() {
-            let transport = Transport::StreamableHttp;
-            let new =
-                super::HttpSession { parties: parties.clone(), transport, since: self.now, started: false };
-            if self.sessions.insert(session, new).is_some() {
-                self.health.shed(super::health::Stage::Pairing, "sessions");
-            }
-        }
-        let Some(known) = self.sessions.value_mut(&session) else { return };
-        known.parties.fill_from(&parties);
-        let (first, transport) = (!std::mem::replace(&mut known.started, true), known.transport);
-        if first {
-            self.show_session(id, transport, Some(session), None);
-        }
-    }
-
-    pub(super) fn end_http_session(&mut self, id: ConnectionId, session: Option<u64>) {
-        let Some(session) = session else { return };
-        if let Some(ended) = self.sessions.remove(&session)
-            && ended.started
-        {
-            let lasted = self.now.since(ended.since);
-            self.show_session(id, ended.transport, Some(session), Some(lasted));
-        }
-    }
-
-    fn begin_session(&mut self, id: ConnectionId, transport: Transport) {
-        if transport != Transport::Stdio {
-            return; // without a session id there is no session
-        }
-        self.end_session(id);
-        if let Some(connection) = self.connections.value_mut(&id) {
-            connection.session_since = Some(self.now);
-        }
-        self.show_session(id, transport, None, None);
-    }
-
-    /// The connection's own session is over.
-    pub(super) fn end_session(&mut self, id: ConnectionId) {
-        let answers =
-            [End::A, End::B].map(|from| super::reassembly::stdio_pair::Wire { connection: id, from });
-        let partner =
-            answers.into_iter().find_map(|wire| self.wires.partner(wire)).map(|wire| wire.connection);
-        for id in [Some(id), partner].into_iter().flatten() {
-            let since = self.connections.value_mut(&id).and_then(|c| c.session_since.take());
-            if let Some(since) = since {
-                self.show_session(id, Transport::Stdio, None, Some(self.now.since(since)));
-            }
-        }
-    }
-
-    /// The session of a connection that is no longer in the table.
-    pub(super) fn end_session_of(&mut self, connection: &Connection) {
-        if let Some(since) = connection.session_since {
-            let session = Session {
-                at: self.now,
-                transport: Transport::Stdio,
-                revision: connection.parties.revision.clone(),
-                session: None,
-                duration: Some(self.now.since(since)),
-                client: self.party(connection, true),
-                server: self.party(connection, false),
-            };
-            self.observations.push_back(Observation::SessionEnded(Box::new(session)));
-        }
-    }
-
-    fn show_session(
-        &mut self,
-        id: ConnectionId,
-        transport: Transport,
-        session: Option<u64>,
-        duration: Option<std::time::Duration>,
-    ) {
-        let Some(connection) = self.connections.value(&id) else { return };
-        let shown = Session {
-            at: self.now,
-            transport,
-            revision: connection.parties.revision.clone(),
-            session,
-            duration,
-            client: self.party(connection, true),
-            server: self.party(connection, false),
-        };
-        let shown = Box::new(shown);
-        self.observations.push_back(match duration {
-            None => Observation::SessionStarted(shown),
-            Some(_) => Observation::SessionEnded(shown),
-        });
-    }
-
-    /// `process` answers as an MCP server, and this is what it calls itself.
-    fn greet_server(&mut self, id: ConnectionId, process: ProcessId, declared: Declared) {
-        let known = self.servers.value(&process);
-        if known.is_some_and(|known| known.name.is_some() || declared.name.is_none()) {
-            return;
-        }
-        let first = known.is_none();
-        let _ = self.servers.insert(process, declared);
-        if first {
-            let server = self.connections.value(&id).map(|connection| self.party(connection, false));
-            let started = Server { at: self.now, server: server.unwrap_or_default(), status: None };
-            self.observations.push_back(Observation::ServerStarted(Box::new(started)));
-        }
-    }
-
     pub(super) fn show_notification(
         &mut self,
         id: ConnectionId,
@@ -381,58 +277,5 @@ impl Pipeline {
             server: self.party(connection, false),
         };
         self.observations.push_back(Observation::Notification(Box::new(notification)));
-    }
-
-    /// The client or the server of a connection.
-    fn party(&self, connection: &Connection, client: bool) -> Peer {
-        let end = connection.client.map(|end| if client { end } else { end.other() });
-        end.map(|end| self.peer_of(connection, end)).unwrap_or_default()
-    }
-
-    /// Who is at `end` of a connection.
-    pub(super) fn peer(&self, id: ConnectionId, end: End) -> Peer {
-        self.connections.value(&id).map(|connection| self.peer_of(connection, end)).unwrap_or_default()
-    }
-
-    fn peer_of(&self, connection: &Connection, end: End) -> Peer {
-        let mut process = connection.process(end);
-        let mut address = address(connection, end);
-        if let Some(place) = connection.socket
-            && let Some(own) = place.end
-            && let Some(socket) = self.connections.value(&place.connection)
-        {
-            // A TLS object is at end A; the socket's far end is its end B.
-            let on_socket = if end == End::A { own } else { own.other() };
-            process = process.or_else(|| socket.process(on_socket));
-            address = address.or_else(|| self::address(socket, on_socket));
-        }
-        let declared = self.declared(connection, end, process);
-        Peer {
-            name: declared.name,
-            version: declared.version,
-            process: process.map(|process| self.processes.process(process)),
-            address,
-        }
-    }
-
-    fn declared(&self, connection: &Connection, end: End, process: Option<ProcessId>) -> Declared {
-        let is_client = connection.client.is_none_or(|client| client == end);
-        let session = connection.exchanges.front().and_then(|exchange| exchange.session);
-        let session =
-            session.and_then(|session| self.sessions.value(&session)).map(|session| &session.parties);
-        let of = |parties: &Parties| if is_client { parties.client.clone() } else { parties.server.clone() };
-        let told = session.map(of).filter(|declared| declared.name.is_some());
-        let told = told.unwrap_or_else(|| of(&connection.parties));
-        if is_client || told.name.is_some() {
-            return told;
-        }
-        process.and_then(|process| self.servers.value(&process).cloned()).unwrap_or_default()
-    }
-}
-
-fn address(connection: &Connection, end: End) -> Option<std::net::SocketAddr> {
-    match connection.medium {
-        Medium::Tcp([a, b]) => Some(if end == End::A { a } else { b }),
-        _ => None,
     }
 }

@@ -51,8 +51,8 @@ pub enum Found {
 /// How a flow's bytes are framed.
 #[derive(Debug)]
 enum Framing {
-    /// Nothing recognised yet.
-    Unknown,
+    /// Nothing recognised yet; the first bytes so far, with their pieces' times and positions.
+    Unknown(Vec<(Mark, Box<[u8]>)>),
     Lines(Box<Lines>),
     Requests(Box<Requests>),
     Responses(Box<Responses>),
@@ -92,13 +92,13 @@ struct Text {
 impl Reader {
     /// A reader that has seen nothing.
     pub fn new(limits: &Limits, payloads: bool) -> Self {
-        Self { framing: Framing::Unknown, text: Text::new(limits, payloads) }
+        Self { framing: Framing::Unknown(Vec::new()), text: Text::new(limits, payloads) }
     }
 
     /// Which framing was recognised.
     pub const fn kind(&self) -> Kind {
         match self.framing {
-            Framing::Unknown => Kind::Unknown,
+            Framing::Unknown(_) => Kind::Unknown,
             Framing::Lines(_) => Kind::Lines,
             Framing::Requests(_) => Kind::Requests,
             Framing::Responses(_) => Kind::Responses,
@@ -108,17 +108,51 @@ impl Reader {
     /// Takes the next piece. `lines` tells whether a flow of its medium is read as lines when it begins with
     /// something else than JSON: a banner.
     pub fn push(&mut self, piece: Piece<'_>, limits: &Limits, lines: bool, out: &mut Vec<Found>) {
-        if let (Framing::Unknown, Piece::Data { data, .. }) = (&self.framing, piece) {
-            match recognise(data, lines) {
-                Kind::Unknown => return out.push(Found::Foreign),
-                Kind::Lines => self.framing = Framing::Lines(Box::new(Lines::new(limits))),
-                Kind::Requests => self.framing = Framing::Requests(Box::new(Requests::new(limits))),
-                Kind::Responses => self.framing = Framing::Responses(Box::new(Responses::new(limits))),
-            }
+        if let Framing::Unknown(first) = &mut self.framing {
+            let Piece::Data { at, position, data } = piece else { return first.clear() };
+            let first = std::mem::take(first);
+            return self.begin(first, (Mark { at, position }, data), limits, lines, out);
         }
+        self.frame(piece, out);
+    }
+
+    /// Recognises the framing by the first bytes, those that were kept and `next`; keeps them all if they are too
+    /// few.
+    fn begin(
+        &mut self,
+        mut first: Vec<(Mark, Box<[u8]>)>,
+        (mark, data): (Mark, &[u8]),
+        limits: &Limits,
+        lines: bool,
+        out: &mut Vec<Found>,
+    ) {
+        let start: Vec<u8> = first
+            .iter()
+            .flat_map(|(_, bytes)| bytes.iter())
+            .chain(data.iter().take(LONGEST_START))
+            .copied()
+            .collect();
+        self.framing = match recognise(&start, lines) {
+            Start::TooShort => {
+                first.push((mark, data.into()));
+                self.framing = Framing::Unknown(first);
+                return;
+            }
+            Start::Foreign => return out.push(Found::Foreign),
+            Start::Lines => Framing::Lines(Box::new(Lines::new(limits))),
+            Start::Requests => Framing::Requests(Box::new(Requests::new(limits))),
+            Start::Responses => Framing::Responses(Box::new(Responses::new(limits))),
+        };
+        for (Mark { at, position }, data) in &first {
+            self.frame(Piece::Data { at: *at, position: *position, data }, out);
+        }
+        self.frame(Piece::Data { at: mark.at, position: mark.position, data }, out);
+    }
+
+    fn frame(&mut self, piece: Piece<'_>, out: &mut Vec<Found>) {
         let mut sink = Sink { text: &mut self.text, out };
         match &mut self.framing {
-            Framing::Unknown => {}
+            Framing::Unknown(_) => {}
             Framing::Lines(framing) => framing.push(piece, &mut sink),
             Framing::Requests(framing) => framing.push(piece, &mut sink),
             Framing::Responses(framing) => framing.push(piece, &mut sink),
@@ -127,11 +161,11 @@ impl Reader {
 
     /// The peer has sent a request with this method: its response comes on this flow.
     pub fn expect_response(&mut self, method: &str, limits: &Limits) {
-        if let Framing::Unknown = self.framing {
+        if let Framing::Unknown(_) = self.framing {
             self.framing = Framing::Responses(Box::new(Responses::new(limits)));
         }
         if let Framing::Responses(responses) = &mut self.framing {
-            responses.expect(method);
+            responses.expect_response(method);
         }
     }
 
@@ -142,26 +176,44 @@ impl Reader {
 
     /// Forgets the framing and the text that was being read: what comes next is a new beginning.
     pub fn restart(&mut self) {
-        self.framing = Framing::Unknown;
+        self.framing = Framing::Unknown(Vec::new());
         self.text.reset();
     }
 }
 
-/// The framing that `data` begins.
-fn recognise(data: &[u8], lines: bool) -> Kind {
+/// What the first bytes of a flow show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Start {
+    TooShort,
+    Foreign,
+    Lines,
+    Requests,
+    Responses,
+}
+
+/// Bytes after which a start is recognised or foreign, but for blanks.
+const LONGEST_START: usize = 16;
+
+/// What `data` begins.
+fn recognise(data: &[u8], lines: bool) -> Start {
     const METHODS: [&[u8]; 9] =
         [b"POST ", b"GET ", b"DELETE ", b"PUT ", b"HEAD ", b"OPTIONS ", b"PATCH ", b"CONNECT ", b"TRACE "];
+    const STATUS: &[u8] = b"HTTP/1.";
     let text = data.strip_prefix(b"\xef\xbb\xbf").unwrap_or(data).trim_ascii_start();
     if matches!(text.first(), Some(b'{' | b'[')) {
-        return Kind::Lines;
+        return Start::Lines;
     }
-    if data.starts_with(b"HTTP/1.") {
-        return Kind::Responses;
+    if data.starts_with(STATUS) {
+        return Start::Responses;
     }
     if METHODS.iter().any(|method| data.starts_with(method)) {
-        return Kind::Requests;
+        return Start::Requests;
     }
-    if lines { Kind::Lines } else { Kind::Unknown }
+    let blank = text.is_empty() && data.len() < LONGEST_START;
+    if blank || STATUS.starts_with(data) || METHODS.iter().any(|method| method.starts_with(data)) {
+        return Start::TooShort;
+    }
+    if lines { Start::Lines } else { Start::Foreign }
 }
 
 impl Text {
@@ -247,11 +299,13 @@ mod tests {
 
     #[test]
     fn a_framing_is_known_by_its_first_bytes() {
-        assert_eq!(recognise(b"{\"id\":1}", false), Kind::Lines);
-        assert_eq!(recognise(b"\xef\xbb\xbf\n [", false), Kind::Lines);
-        assert_eq!(recognise(b"POST /mcp HTTP/1.1\r\n", false), Kind::Requests);
-        assert_eq!(recognise(b"HTTP/1.1 200 OK\r\n", true), Kind::Responses);
-        assert_eq!(recognise(b"starting server", true), Kind::Lines);
-        assert_eq!(recognise(b"starting server", false), Kind::Unknown);
+        assert_eq!(recognise(b"{\"id\":1}", false), Start::Lines);
+        assert_eq!(recognise(b"\xef\xbb\xbf\n [", false), Start::Lines);
+        assert_eq!(recognise(b"POST /mcp HTTP/1.1\r\n", false), Start::Requests);
+        assert_eq!(recognise(b"HTTP/1.1 200 OK\r\n", true), Start::Responses);
+        assert_eq!(recognise(b"starting server", true), Start::Lines);
+        assert_eq!(recognise(b"starting server", false), Start::Foreign);
+        assert_eq!(recognise(b"PO", true), Start::TooShort);
+        assert_eq!(recognise(b"HTTP", false), Start::TooShort);
     }
 }

@@ -126,7 +126,7 @@ impl Agent {
     ///
     /// # Errors
     /// The file cannot be read or an output cannot be written.
-    pub fn replay(mut self, mut reader: Reader) -> Result<Tally, Error> {
+    pub fn replay(mut self, mut reader: Reader<impl io::Read>) -> Result<Tally, Error> {
         let mut last = Timestamp::default();
         while !self.has_enough()
             && let Some(record) = reader.next()?

@@ -4,12 +4,9 @@ use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use observer_common::record::{HEADER_LEN, LAYOUT};
+use observer_common::record::{HEADER_LEN, LAYOUT, RecordHeader};
 
-use super::{
-    BYTE_ORDER, HEAD_LEN, Head, HostFacts, MAGIC, MOST_FACTS, MOST_PAYLOAD, VERSION, header_from_bytes,
-    refused, take,
-};
+use super::{BYTE_ORDER, HEAD_LEN, Head, HostFacts, MAGIC, MOST_FACTS, MOST_PAYLOAD, VERSION, refused, take};
 use crate::capture::Record;
 use crate::error::Error;
 use crate::pipeline::time::WallClock;
@@ -65,7 +62,7 @@ impl<R: Read> Reader<R> {
             self.torn_bytes = found as u64;
             return Ok(None);
         }
-        let header = header_from_bytes(&bytes);
+        let header = RecordHeader::from_bytes(&bytes);
         if header.layout != LAYOUT {
             return Err(refused(&self.path, other_layout(header.layout)));
         }

@@ -14,6 +14,7 @@ use self::metrics::Metrics;
 use super::labels::{Family, Labels, OTHER};
 use super::semconv::{self, Vantage};
 use super::{Exporter, Vitals};
+use crate::capture::kernel::StartFacts;
 use crate::error::Error;
 use crate::pipeline::mcp::method;
 use crate::pipeline::observation::{Call, CallDirection, Loss, Notification, Observation, Peer};
@@ -50,11 +51,6 @@ impl Prometheus {
     /// What a scrape reads.
     pub fn registry(&self) -> Registry {
         self.registry.clone()
-    }
-
-    /// Says how large the ring is.
-    pub fn ring_bytes(&self, bytes: u32) {
-        self.metrics.ring_bytes.with([]).set(i64::from(bytes));
     }
 
     fn call(&mut self, call: &Call) {
@@ -121,6 +117,11 @@ impl Prometheus {
 }
 
 impl Exporter for Prometheus {
+    fn ready(&mut self, facts: &StartFacts) -> io::Result<()> {
+        self.metrics.ring_bytes.with([]).set(i64::from(facts.ring_bytes));
+        Ok(())
+    }
+
     fn export(&mut self, observation: &Observation, _clock: WallClock) -> io::Result<()> {
         match observation {
             Observation::Call(call) => self.call(call),

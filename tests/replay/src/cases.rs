@@ -140,7 +140,7 @@ fn tls_openssl() -> Capture {
     s.into_capture()
 }
 
-/// A language server, an agent of the Agent Client Protocol, an Ethereum node and a log: none of them is MCP.
+/// A language server, an agent of the Agent Client Protocol, an Ethereum node and logs: none of them is MCP.
 fn look_alikes() -> Capture {
     let mut s = Scenario::new();
     let (client, server) = (python_client(&mut s), node_server(&mut s));
@@ -162,6 +162,7 @@ fn look_alikes() -> Capture {
     s.moves(node.answers, m::ok(&[], &m::result(1, r#""0x10""#)));
     let log = s.pipe(server, client);
     s.moves(log, m::line(r#"{"level":"info","msg":"tools/call","id":7}"#));
+    s.moves(log, m::line(r#"{"type":"call","method":"tools/call","tool":"echo","id":7,"outcome":"ok"}"#));
     s.into_capture()
 }
 

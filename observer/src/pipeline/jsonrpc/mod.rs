@@ -14,6 +14,8 @@ use super::private::Private;
 /// A JSON-RPC message, or what is known of one.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Message {
+    /// Whether `jsonrpc` is `"2.0"`.
+    pub says_jsonrpc: bool,
     /// `method`, cut to the kept length.
     pub method: Option<Box<str>>,
     /// `id`.

@@ -294,6 +294,7 @@ impl Skim {
     fn structure(&mut self, place: Place, object: bool) {
         let message = &mut self.message.message;
         match place.keep() {
+            Some(Keep::Version) => message.says_jsonrpc = false,
             Some(Keep::Id) => message.id = MessageId::Absent,
             Some(Keep::Method) => message.method = None,
             Some(Keep::Params) => message.params_are_object = object,
@@ -313,6 +314,9 @@ impl Skim {
         let Some(keep) = place.keep() else { return };
         let message = &mut self.message.message;
         match keep {
+            Keep::Version => {
+                message.says_jsonrpc = token == Token::String && &*self.lexer.text() == "2.0";
+            }
             Keep::Id => {
                 message.id = match token {
                     Token::String => MessageId::Id(Id::String(self.lexer.text())),

@@ -73,6 +73,12 @@ impl Text {
         true
     }
 
+    /// Memory in use.
+    #[cfg(test)]
+    pub(super) fn held_bytes(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// The text as it is, unless it was cut.
     pub(super) fn uncut(&self) -> Option<&[u8]> {
         (!self.cut && self.high.is_none()).then_some(&self.bytes)

@@ -22,7 +22,10 @@ mod chunked;
 mod cursor;
 mod head;
 pub mod http1;
+#[cfg(test)]
+pub(crate) mod recorder;
 mod resync;
+mod search;
 mod sse;
 pub mod stdio;
 

@@ -357,7 +357,8 @@ mod tests {
     use super::{Requests, Responses};
     use crate::pipeline::limits::Limits;
     use crate::pipeline::transport::recorder::{
-        Recorder, assert_cuts_do_not_matter, assert_losses_are_holes, read, read_cut, read_lossy,
+        Recorder, assert_any_bytes_are_survived, assert_cuts_do_not_matter, assert_losses_are_holes, read,
+        read_cut, read_lossy,
     };
 
     fn requests() -> Requests {
@@ -559,7 +560,7 @@ mod tests {
         );
         let preface = format!("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n{}", session());
         assert_eq!(read(requests, preface.as_bytes()).log, ["fault http2"]);
-        assert_cuts_do_not_matter(requests, preface[..60].as_bytes());
+        assert_cuts_do_not_matter(requests, &preface.as_bytes()[..60]);
         let connect = format!("CONNECT a:443 HTTP/1.1\r\n\r\n{}", session());
         assert_eq!(kinds(&read(requests, connect.as_bytes())), ["request CONNECT", "fault upgraded"]);
     }
@@ -707,5 +708,15 @@ mod tests {
     fn losses_are_holes() {
         assert_losses_are_holes(requests, session().as_bytes());
         assert_losses_are_holes(responses, answers().as_bytes());
+    }
+
+    #[test]
+    fn any_bytes_are_survived() {
+        assert_any_bytes_are_survived(requests, session().as_bytes());
+        assert_any_bytes_are_survived(responses, answers().as_bytes());
+        assert_any_bytes_are_survived(
+            responses,
+            format!("{EVENTS}{}", chunks(&[PROGRESS, RESULT])).as_bytes(),
+        );
     }
 }

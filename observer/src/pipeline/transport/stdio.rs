@@ -239,7 +239,8 @@ mod tests {
     use super::Lines;
     use crate::pipeline::limits::Limits;
     use crate::pipeline::transport::recorder::{
-        assert_cuts_do_not_matter, assert_losses_are_holes, read, read_cut, read_lossy,
+        assert_any_bytes_are_survived, assert_cuts_do_not_matter, assert_losses_are_holes, read, read_cut,
+        read_lossy,
     };
 
     fn lines() -> Lines {
@@ -361,5 +362,11 @@ mod tests {
     fn losses_are_holes() {
         assert_eq!(read(lines, SESSION.as_bytes()).whole_messages().len(), 6);
         assert_losses_are_holes(lines, SESSION.as_bytes());
+    }
+
+    #[test]
+    fn any_bytes_are_survived() {
+        assert_any_bytes_are_survived(lines, SESSION.as_bytes());
+        assert_any_bytes_are_survived(lines, b"\xEF\xBB\xBF{}\r\n content-length: 5\r\n{} \r\n");
     }
 }

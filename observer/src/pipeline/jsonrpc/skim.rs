@@ -532,6 +532,12 @@ mod tests {
             (&message.id, message.id_inferred, message.shape()),
             (&number("31"), true, Shape::Success)
         );
+        skim.push(br#"{"result":{"#);
+        skim.gap(1);
+        skim.push(br#""},"id":3"#);
+        skim.gap(1);
+        skim.push(b"}");
+        assert_eq!(skim.finish().messages[0].id, MessageId::Absent, "another gap inside the id");
         skim.push(br#"[{"result":{"#);
         skim.gap(1);
         skim.push(br#""},"jsonrpc":"2.0","id":31}"#);

@@ -331,6 +331,13 @@ mod tests {
         assert_eq!(read("2}", 1), [one, "Message Some(\"2\") {?}", three]);
         assert_eq!(read("id: 2", 3), [one, three]);
         assert_eq!(read("data: {2", 7), [one, three]);
+        let endings = format!("{HEAD}data: {{1}}\r: x\n\ndata: {{2}}\n\n");
+        let start = endings.find(": x").unwrap();
+        assert_eq!(
+            events_in(&read_lossy(responses, endings.as_bytes(), start..start + 3).log),
+            ["Message None {1}?", "Message None {2}"],
+            "the line feed behind the hole is not that of the carriage return before it"
+        );
         assert_eq!(
             read("1}", 12),
             ["Message None {?ta: {2}", three],

@@ -3,11 +3,12 @@
 //! A line whose first byte after blanks is `{` or `[` is a message text; any other line (a banner, a log line) is
 //! skipped and counted. Blank lines, a byte order mark and a carriage return before the line feed are tolerated.
 //!
-//! Two rules for streams that are not seen whole. The first byte of a flow counts as the start of a line. The first
-//! byte after a gap outside of messages counts as one only if the line turns out to be a document of its own: the
-//! tail of a message can begin with `{` too, but then more follows after the matching `}`, which the skimmer refuses.
-//! As such a line proves itself only by its end, it is forgotten when another gap or the end of the stream comes
-//! first.
+//! Two rules for streams that are not seen whole. The first byte of a flow counts as the start of a line. What
+//! follows a gap may be the start of a line if the gap began at one: most writers write whole lines, so most losses
+//! are whole lines. It may also be the tail of a message, and that too can begin with `{`; but then more follows
+//! after the matching `}`, and the skimmer refuses it. As such a line proves itself only by its end, it is forgotten
+//! when another gap or the end of the stream comes first. (Not excluded: a log line that ends in a document, of
+//! which just the beginning is lost.)
 
 use super::cursor::{Cursor, end_of_gap};
 use super::{Carrier, Frame, Frames};
@@ -21,16 +22,18 @@ pub struct Lines {
 }
 
 /// ```text
-///          { or [                 line feed: End
+///          { or [                line feed: End
 /// Start ----------> Text -----------------------> Start
-///   |  other byte               line feed
-///   |----------> Junk -------------------------> Start
-///   |                \ Content-Length:
-///   |                 ----------> Foreign (for good)
-///   |  gap                  { or [
-///    ----------> AfterGap ----------> Text (unproven)
-///                    |  other byte        line feed
-///                     ----------> Unknown ----------> Start
+///   |  other byte              line feed
+///   |-------------> Junk -----------------------> Start
+///   |                |\ Content-Length:
+///   |                | `----------> Foreign (for good)
+///   |                | gap                 line feed
+///   |                 `----------> Unknown ------> Start
+///   | gap                 other byte ^
+///    `----> AfterGap -----------------
+///              |  { or [
+///               `----------> Text (unproven)
 /// ```
 #[derive(Debug)]
 enum State {
@@ -149,17 +152,17 @@ impl Lines {
         match &mut self.state {
             State::Text(text) if text.unproven => {
                 out.frame(Frame::Abort);
-                self.state = State::AfterGap;
+                self.state = State::Unknown;
             }
             State::Text(text) => text.gap(end, missing, out),
             State::Junk(matched) => {
                 if matched.is_some() {
                     out.frame(Frame::Fault("junk_line"));
                 }
-                self.state = State::AfterGap;
+                self.state = State::Unknown;
             }
-            State::Start | State::AfterGap | State::Unknown => self.state = State::AfterGap,
-            State::Foreign => {}
+            State::Start => self.state = State::AfterGap,
+            State::AfterGap | State::Unknown | State::Foreign => {}
         }
     }
 
@@ -240,7 +243,7 @@ mod tests {
     use crate::pipeline::limits::Limits;
     use crate::pipeline::transport::recorder::{
         assert_any_bytes_are_survived, assert_cuts_do_not_matter, assert_losses_are_holes, read, read_cut,
-        read_lossy,
+        read_lossy, read_with_holes,
     };
 
     fn lines() -> Lines {
@@ -350,6 +353,8 @@ mod tests {
         let tail = read_lossy(lines, &stream[..30], 8..13);
         assert_eq!(tail.log.last().unwrap(), "abort", "not proven before the end");
         assert_eq!(tail.whole_messages().len(), 1);
+        let twice = read_with_holes(lines, stream, &[8..13, 20..21]);
+        assert!(twice.log.contains(&"abort".to_owned()), "not proven before the next gap: {:#?}", twice.log);
     }
 
     #[test]

@@ -111,12 +111,6 @@ impl Lexer {
         self.text.read()
     }
 
-    /// Memory in use.
-    #[cfg(test)]
-    pub(super) fn held_bytes(&self) -> usize {
-        self.text.held_bytes() + self.nesting.objects.capacity() * 8
-    }
-
     /// Reads up to the next token.
     pub(super) fn next(&mut self, rest: &mut &[u8]) -> Token {
         loop {

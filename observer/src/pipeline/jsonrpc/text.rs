@@ -73,12 +73,6 @@ impl Text {
         true
     }
 
-    /// Memory in use.
-    #[cfg(test)]
-    pub(super) fn held_bytes(&self) -> usize {
-        self.bytes.capacity()
-    }
-
     /// The text as it is, unless it was cut.
     pub(super) fn uncut(&self) -> Option<&[u8]> {
         (!self.cut && self.high.is_none()).then_some(&self.bytes)
@@ -179,5 +173,15 @@ mod tests {
         assert_eq!(unescape(4, "aéé"), "aé");
         assert_eq!(unescape(5, "aéé"), "aéé");
         assert_eq!(unescape(4, r"ab\u20ac"), "ab");
+    }
+
+    #[test]
+    fn no_more_is_held_than_is_wanted() {
+        for limit in [0, 8] {
+            let mut text = Text::default();
+            text.begin(limit);
+            (0..1000).for_each(|_| text.add(&[b'x'; 1000]));
+            assert!(text.bytes.capacity() <= limit, "{}", text.bytes.capacity());
+        }
     }
 }

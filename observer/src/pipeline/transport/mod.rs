@@ -22,14 +22,36 @@ mod chunked;
 mod cursor;
 mod head;
 pub mod http1;
-#[cfg(test)]
-pub(crate) mod recorder;
+pub mod http_sse;
 mod resync;
 mod search;
 mod sse;
 pub mod stdio;
+pub mod streamable_http;
 
 use super::reassembly::Mark;
+
+/// How a message travelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Transport {
+    /// Lines on pipes or Unix streams.
+    Stdio,
+    /// HTTP with one endpoint.
+    StreamableHttp,
+    /// HTTP with an event stream and a second endpoint (2024-11-05).
+    HttpSse,
+}
+
+impl Transport {
+    /// The value of `transport`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Stdio => "stdio",
+            Self::StreamableHttp => "streamable_http",
+            Self::HttpSse => "http_sse",
+        }
+    }
+}
 
 /// What a framing found.
 #[derive(Clone, Debug, PartialEq)]
@@ -170,3 +192,6 @@ impl Fields {
         self.0.iter().find(|(name, _)| *name == field).map(|(_, value)| &**value)
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -236,7 +236,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 mod tests {
     use crate::pipeline::limits::Limits;
     use crate::pipeline::transport::http1::Responses;
-    use crate::pipeline::transport::recorder::{assert_cuts_do_not_matter, read, read_lossy};
+    use crate::pipeline::transport::tests::{assert_cuts_do_not_matter, read, read_lossy};
 
     const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
 

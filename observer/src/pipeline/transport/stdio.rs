@@ -241,7 +241,7 @@ const FOREIGN_HEAD: &[u8] = b"content-length:";
 mod tests {
     use super::Lines;
     use crate::pipeline::limits::Limits;
-    use crate::pipeline::transport::recorder::{
+    use crate::pipeline::transport::tests::{
         assert_any_bytes_are_survived, assert_cuts_do_not_matter, assert_losses_are_holes, read, read_cut,
         read_lossy, read_with_holes,
     };

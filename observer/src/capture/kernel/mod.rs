@@ -1,0 +1,116 @@
+//! Records from the kernel: what the agent may ask for, what it learns, and the source itself.
+//!
+//! `btf` reads where kernel structs keep their members, `programs` loads and attaches, `ring` and `control` turn
+//! what the kernel wrote into records, `losses` and `verdicts` keep the tables that both sides share, `survey`
+//! tells what this host can do. Without feature `kernel` there is `absent`, which refuses politely.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::host::BootClock;
+
+#[cfg(not(feature = "kernel"))]
+mod absent;
+#[cfg(feature = "kernel")]
+mod attach;
+#[cfg(feature = "kernel")]
+pub mod btf;
+#[cfg(feature = "kernel")]
+mod control;
+#[cfg(feature = "kernel")]
+mod losses;
+#[cfg(feature = "kernel")]
+mod mode;
+#[cfg(feature = "kernel")]
+mod programs;
+#[cfg(feature = "kernel")]
+mod ring;
+#[cfg(feature = "kernel")]
+mod source;
+#[cfg(feature = "kernel")]
+mod verdicts;
+
+mod survey;
+
+#[cfg(not(feature = "kernel"))]
+pub use absent::KernelSource;
+#[cfg(feature = "kernel")]
+pub use source::KernelSource;
+pub use survey::{Survey, survey};
+
+/// How bytes that move are noticed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ModeChoice {
+    /// The best that this kernel lets us use.
+    #[default]
+    Auto,
+    /// At the end of the kernel functions that move bytes.
+    Fexit,
+    /// The same by kprobes.
+    Kprobe,
+    /// At the end of all system calls.
+    Syscall,
+}
+
+impl ModeChoice {
+    /// The name that users see and type.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Fexit => "fexit",
+            Self::Kprobe => "kprobe",
+            Self::Syscall => "syscall",
+        }
+    }
+}
+
+/// What the agent wants of the kernel.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// How bytes are noticed.
+    pub mode: ModeChoice,
+    /// Size of the data ring; a power of two, not less than a page.
+    pub ring_bytes: u32,
+    /// How long the agent lets records gather after it took some. Longer costs less processor time under load.
+    pub pace: Duration,
+    /// Whether libraries are looked for and probed.
+    pub tls: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { mode: ModeChoice::Auto, ring_bytes: DEFAULT_RING_BYTES, pace: DEFAULT_PACE, tls: true }
+    }
+}
+
+/// Holds the traffic of a busy host for as long as an agent may be kept from running.
+pub const DEFAULT_RING_BYTES: u32 = 64 << 20;
+
+/// Some hundred wake-ups a second under load; small beside what a call takes.
+pub const DEFAULT_PACE: Duration = Duration::from_millis(3);
+
+/// What was found and attached at the start.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct StartFacts {
+    /// Release of the running kernel.
+    pub kernel: String,
+    /// The mode that runs: `syscall`.
+    pub mode: String,
+    /// Probes attached: kernel programs, and places in libraries.
+    pub attached_probes: usize,
+    /// Libraries with probes.
+    pub libraries: usize,
+    /// Processes that were already there.
+    pub processes: usize,
+    /// Size of the data ring.
+    pub ring_bytes: u32,
+    /// What was chosen by trial: `bpf_loop`, `uprobe_multi`.
+    pub features: Vec<&'static str>,
+}
+
+/// The clock that the kernel stamps records with.
+fn boot_clock() -> BootClock {
+    BootClock
+}

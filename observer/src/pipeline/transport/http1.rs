@@ -388,7 +388,7 @@ mod tests {
     fn found_after(methods: &[&str], stream: &str) -> Vec<String> {
         let expecting = || {
             let mut flow = responses();
-            methods.iter().for_each(|method| flow.expect(method));
+            methods.iter().for_each(|method| flow.expect_response(method));
             flow
         };
         kinds(&read(expecting, stream.as_bytes()))

@@ -3,6 +3,7 @@
 #![no_main]
 #![feature(asm_experimental_arch)]
 
+mod bound;
 mod emit;
 mod iov;
 mod maps;

@@ -10,6 +10,7 @@ mod maps;
 mod moved;
 mod process;
 mod settings;
+mod sockets;
 mod streams;
 mod syscall;
 mod tls;

@@ -78,6 +78,9 @@ pub fn on_object<const LOOP: bool>(object: &Object, moved: &Moved) {
     // SAFETY: no conditions.
     let now = unsafe { bpf_ktime_get_boot_ns() };
     touch(state, now);
+    if state.inode == 0 {
+        state.inode = object.inode_number();
+    }
     streams::apply_decision(state, &object.stream);
     let position = advance::<LOOP>(state, moved.direction, moved.len);
     let with_bytes = moved.direction == Direction::Received || nearness(state, object) == Nearness::Remote;

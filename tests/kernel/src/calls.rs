@@ -35,12 +35,30 @@ pub struct Way {
 /// All of them.
 pub const WAYS: [Way; 7] = [
     Way { name: "write, read", socket: false, nonblocking: false, send: by_write, receive: by_read },
-    Way { name: "the same, not blocking", socket: false, nonblocking: true, send: by_write, receive: by_read },
+    Way {
+        name: "the same, not blocking",
+        socket: false,
+        nonblocking: true,
+        send: by_write,
+        receive: by_read,
+    },
     Way { name: "writev, readv", socket: false, nonblocking: false, send: by_writev, receive: by_readv },
-    Way { name: "pwritev2, preadv2", socket: false, nonblocking: false, send: by_pwritev2, receive: by_preadv2 },
+    Way {
+        name: "pwritev2, preadv2",
+        socket: false,
+        nonblocking: false,
+        send: by_pwritev2,
+        receive: by_preadv2,
+    },
     Way { name: "sendto, recvfrom", socket: true, nonblocking: false, send: by_sendto, receive: by_recvfrom },
     Way { name: "sendmsg, recvmsg", socket: true, nonblocking: false, send: by_sendmsg, receive: by_recvmsg },
-    Way { name: "sendmmsg, recvmmsg", socket: true, nonblocking: false, send: by_sendmmsg, receive: by_recvmmsg },
+    Way {
+        name: "sendmmsg, recvmmsg",
+        socket: true,
+        nonblocking: false,
+        send: by_sendmmsg,
+        receive: by_recvmmsg,
+    },
 ];
 
 fn by_write(end: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize> {

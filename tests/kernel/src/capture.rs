@@ -66,12 +66,12 @@ impl Capture {
             moved: u64::from(header.moved_len),
             bytes: payload.to_vec(),
         };
-        let mut stream = || self.streams.entry(header.stream).or_default();
+        let stream = header.stream;
         match RecordKind::from_number(header.kind) {
-            Some(RecordKind::StreamOpened) => stream().name = name(payload),
-            Some(RecordKind::Received) => stream().received.push(part()),
-            Some(RecordKind::Sent) => stream().sent.push(part()),
-            Some(RecordKind::StreamEnded) => stream().ended = true,
+            Some(RecordKind::StreamOpened) => self.stream(stream).name = name(payload),
+            Some(RecordKind::Received) => self.stream(stream).received.push(part()),
+            Some(RecordKind::Sent) => self.stream(stream).sent.push(part()),
+            Some(RecordKind::StreamEnded) => self.stream(stream).ended = true,
             Some(RecordKind::Lost) => self.add_lost(payload),
             _ => {}
         }
@@ -80,6 +80,10 @@ impl Capture {
     /// The streams with this name; more than one, where the kernel used an inode again.
     pub fn named(&self, name: Name) -> impl Iterator<Item = &Recorded> {
         self.streams.values().filter(move |stream| stream.name == Some(name))
+    }
+
+    fn stream(&mut self, number: u64) -> &mut Recorded {
+        self.streams.entry(number).or_default()
     }
 
     fn add_lost(&mut self, payload: &[u8]) {

@@ -65,7 +65,12 @@ fn report(dir: &Path, rules: &verify::Rules) -> Result<()> {
 }
 
 /// Does `work` while the observer records.
-fn recorded(settings: &Settings, dir: &Path, flags: &[&str], work: impl FnOnce() -> Result<()>) -> Result<()> {
+fn recorded(
+    settings: &Settings,
+    dir: &Path,
+    flags: &[&str],
+    work: impl FnOnce() -> Result<()>,
+) -> Result<()> {
     std::fs::create_dir_all(dir)?;
     let file = dir.join(CAPTURE);
     if file.exists() {

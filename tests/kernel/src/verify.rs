@@ -32,7 +32,10 @@ pub struct Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { streams, sent, seen, counted } = self;
-        write!(f, "{streams} streams, {sent} bytes received by their readers, {seen} recorded, {counted} lost")
+        write!(
+            f,
+            "{streams} streams, {sent} bytes received by their readers, {seen} recorded, {counted} lost"
+        )
     }
 }
 

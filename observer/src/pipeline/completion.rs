@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Pipeline;
 use super::connection::{Connection, Label};
-use super::jsonrpc::{Member, Message};
+use super::jsonrpc::{Member, Message, MessageId};
 use super::mcp::session::Declared;
 use super::observation::{
     Call, CallDirection, Certainty, Notification, Observation, Outcome, Peer, Transport,
@@ -42,7 +42,12 @@ impl Pipeline {
         open.session = open.session.or(exchange.and_then(|exchange| exchange.session));
         self.learn_answer(&open, answer);
         let whole = open.whole && answer.message.whole;
-        let certainty = if whole { Certainty::Whole } else { Certainty::TimesOnly };
+        let id_read = !answer.message.id_inferred && answer.message.id != MessageId::Absent;
+        let certainty = match (whole, id_read) {
+            (true, _) => Certainty::Whole,
+            (false, true) => Certainty::TimesOnly,
+            (false, false) => Certainty::Inferred,
+        };
         let (outcome, error_code) = outcome::of_answer(answer.message);
         let end = Ending { outcome, error_code, certainty };
         self.complete(open, Some((answer.connection, answer.to, answer.envelope)), Some(answer.message), end);

@@ -4,7 +4,7 @@
 
 use super::Pipeline;
 use super::completion::Answer;
-use super::connection::{Connection, Held, Label};
+use super::connection::{Held, Label};
 use super::health::Stage;
 use super::jsonrpc::{Id, Kept, Member, Message, MessageId, Shape};
 use super::mcp::evidence::{self, Evidence};
@@ -26,6 +26,9 @@ impl Pipeline {
         match message.shape() {
             Shape::Request => self.ask(id, to, envelope, &message),
             Shape::Notification => self.notify_line(id, to, envelope, &message),
+            Shape::Success | Shape::Error if message.id_inferred || message.id == MessageId::Absent => {
+                self.answer_with_hole(id, to, envelope, &message);
+            }
             Shape::Success | Shape::Error => self.answer_line(id, to, envelope, message),
             Shape::Unknown => {}
         }
@@ -131,9 +134,23 @@ impl Pipeline {
         }
     }
 
+    /// An answer whose id was not read where it stands. A hole may have swallowed the end of one message and the
+    /// beginning of another, so what is left of an id proves nothing: the answer counts only where a single call
+    /// is open that it can belong to.
+    fn answer_with_hole(&mut self, id: ConnectionId, to: End, envelope: &Envelope, message: &Message) {
+        let open: Vec<CallId> =
+            self.asked_wires(id, to).iter().flat_map(|wire| self.asked_on(*wire)).collect();
+        match open.as_slice() {
+            [call] if self.calls.call(*call).is_some_and(|call| fits(&message.id, &call.id)) => {
+                self.answer(*call, &Answer { connection: id, to, envelope, message });
+            }
+            _ => self.health.fault(Stage::Pairing, "answer_without_id"),
+        }
+    }
+
     fn answer_line(&mut self, id: ConnectionId, to: End, envelope: &Envelope, message: Message) {
         let MessageId::Id(answer_id) = &message.id else {
-            return self.health.fault(Stage::Pairing, "answer_without_id");
+            return self.health.fault(Stage::Pairing, "answer_without_id"); // an error for an unreadable request
         };
         if let Some(call) = self.find_asked(id, to, answer_id) {
             let answer = Answer { connection: id, to, envelope, message: &message };
@@ -282,25 +299,43 @@ impl Pipeline {
     /// The reader on `to` met the end of its wire: what it asked is not answered any more.
     pub(super) fn end_wire(&mut self, id: ConnectionId, to: End) {
         self.release_held(id, to);
-        let answers = Wire { connection: id, from: to.other() };
-        let Some(connection) = self.connections.value(&id) else { return };
-        let asked: Vec<Wire> = match self.wires.partner(answers) {
-            Some(partner) => vec![partner],
-            None => unpartnered(connection, id, to, &self.wires, |other| self.connections.value(&other)),
-        };
-        for wire in asked {
-            let Some(connection) = self.connections.value(&wire.connection) else { continue };
-            let calls: Vec<CallId> = connection.calls.iter().copied().collect();
-            for call in calls {
-                if self.calls.call(call).is_some_and(|open| open.asker == wire.from)
-                    && let Some(open) = self.calls.close(call)
-                {
+        for wire in self.asked_wires(id, to) {
+            for call in self.asked_on(wire) {
+                if let Some(open) = self.calls.close(call) {
                     self.forget_call(wire.connection, call);
                     self.end_unanswered(open, Outcome::Abandoned);
                 }
             }
         }
         self.end_session(id);
+    }
+
+    /// The wires whose requests are answered towards `to`. Before the first answer these are the connection itself
+    /// and all wires between the same processes.
+    fn asked_wires(&self, id: ConnectionId, to: End) -> Vec<Wire> {
+        if let Some(partner) = self.wires.partner(Wire { connection: id, from: to.other() }) {
+            return vec![partner];
+        }
+        let own = Wire { connection: id, from: to };
+        let Some(connection) = self.connections.value(&id) else { return Vec::new() };
+        let (Some(reader), Some(writer)) = (connection.process(to), connection.process(to.other())) else {
+            return vec![own];
+        };
+        let crosswise = self.wires.of_process(reader).filter(|other| *other != id).filter_map(|other| {
+            let connection = self.connections.value(&other)?;
+            let from = connection.end_of(reader)?;
+            let wire = Wire { connection: other, from };
+            let asked = connection.process(from.other());
+            (asked == Some(writer) && self.wires.partner(wire).is_none()).then_some(wire)
+        });
+        std::iter::once(own).chain(crosswise).collect()
+    }
+
+    /// The open calls of a wire.
+    fn asked_on(&self, wire: Wire) -> Vec<CallId> {
+        let calls = self.connections.value(&wire.connection).map(|connection| &connection.calls);
+        let asked = |call: &CallId| self.calls.call(*call).is_some_and(|open| open.asker == wire.from);
+        calls.into_iter().flatten().copied().filter(asked).collect()
     }
 
     pub(super) fn unanswerable(
@@ -321,26 +356,12 @@ impl Pipeline {
     }
 }
 
-/// The wires whose answers may come towards `to`, where no answer has come yet: the same connection, or a wire
-/// between the same processes.
-fn unpartnered<'a>(
-    connection: &Connection,
-    id: ConnectionId,
-    to: End,
-    wires: &super::reassembly::stdio_pair::Wires,
-    of: impl Fn(ConnectionId) -> Option<&'a Connection>,
-) -> Vec<Wire> {
-    let own = Wire { connection: id, from: to };
-    let (Some(reader), Some(writer)) = (connection.process(to), connection.process(to.other())) else {
-        return vec![own];
-    };
-    let crosswise = wires.of_process(reader).filter_map(|other| {
-        let from = of(other)?.end_of(reader)?;
-        let asked = of(other)?.process(from.other());
-        let wire = Wire { connection: other, from };
-        (asked == Some(writer) && wires.partner(wire).is_none()).then_some(wire)
-    });
-    std::iter::once(own).chain(crosswise).collect()
+/// Whether what was read of an answer's id may be `id`.
+fn fits(read: &MessageId, id: &Id) -> bool {
+    match read {
+        MessageId::Id(read) => read == id,
+        MessageId::Absent | MessageId::Null => true,
+    }
 }
 
 /// The keys under which an answer and progress find `call`.

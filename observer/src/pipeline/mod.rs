@@ -33,6 +33,8 @@ pub mod reader;
 pub mod reassembly;
 mod sessions;
 mod settle;
+#[cfg(test)]
+mod tests;
 pub mod time;
 pub mod transport;
 

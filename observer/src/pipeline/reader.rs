@@ -165,7 +165,7 @@ impl Reader {
             self.framing = Framing::Responses(Box::new(Responses::new(limits)));
         }
         if let Framing::Responses(responses) = &mut self.framing {
-            responses.expect(method);
+            responses.expect_response(method);
         }
     }
 

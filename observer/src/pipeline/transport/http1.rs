@@ -50,8 +50,8 @@ impl Responses {
 
     /// A request with `method` was seen, whose response comes after those of the requests before. Responses without
     /// such an expectation are read as those to a `GET`.
-    pub fn expect(&mut self, method: &str) {
-        self.0.expect(method);
+    pub fn expect_response(&mut self, method: &str) {
+        self.0.await_response(method);
     }
 
     /// Takes the next piece of the flow.
@@ -111,7 +111,7 @@ impl Flow {
         Self { side, limits: limits.clone(), state, window, expected, shed: false }
     }
 
-    fn expect(&mut self, method: &str) {
+    fn await_response(&mut self, method: &str) {
         if self.expected.len() >= self.limits.http_pipeline {
             self.expected.clear();
             self.shed = true;

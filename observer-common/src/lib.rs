@@ -6,7 +6,10 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod control;
 pub mod loss;
 pub mod process;
 pub mod record;
+pub mod settings;
 pub mod stream;
+pub mod table;

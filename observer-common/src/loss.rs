@@ -67,3 +67,14 @@ pub struct Lost {
     /// Bytes since the last report.
     pub bytes: u64,
 }
+
+impl Lost {
+    /// Its bytes, in the byte order of this host.
+    pub fn to_bytes(&self) -> [u8; size_of::<Self>()] {
+        let mut bytes = [0; size_of::<Self>()];
+        bytes[..4].copy_from_slice(&self.cause.to_ne_bytes());
+        bytes[8..16].copy_from_slice(&self.records.to_ne_bytes());
+        bytes[16..].copy_from_slice(&self.bytes.to_ne_bytes());
+        bytes
+    }
+}

@@ -31,6 +31,41 @@ pub struct RecordHeader {
     pub stream: u64,
 }
 
+impl RecordHeader {
+    /// Reads a header from its bytes, in the byte order of this host.
+    pub const fn from_bytes(bytes: &[u8; HEADER_LEN]) -> Self {
+        Self {
+            layout: u16::from_ne_bytes([bytes[0], bytes[1]]),
+            kind: u16::from_ne_bytes([bytes[2], bytes[3]]),
+            payload_len: u32_at(bytes, 4),
+            moved_len: u32_at(bytes, 8),
+            cpu: u32_at(bytes, 12),
+            at_ns: u64_at(bytes, 16),
+            position: u64_at(bytes, 24),
+            process: ProcessKey {
+                pid: u32_at(bytes, 32),
+                tid: u32_at(bytes, 36),
+                started_ns: u64_at(bytes, 40),
+            },
+            stream: u64_at(bytes, 48),
+        }
+    }
+}
+
+const fn u32_at(bytes: &[u8; HEADER_LEN], at: usize) -> u32 {
+    u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}
+
+const fn u64_at(bytes: &[u8; HEADER_LEN], at: usize) -> u64 {
+    let mut word = [0; 8];
+    let mut i = 0;
+    while i < 8 {
+        word[i] = bytes[at + i];
+        i += 1;
+    }
+    u64::from_ne_bytes(word)
+}
+
 /// Size of the header in the rings and in capture files.
 pub const HEADER_LEN: usize = size_of::<RecordHeader>();
 

@@ -30,7 +30,7 @@ pub struct Agent {
     most_calls: Option<u64>,
     tally: Tally,
     bad_records: Health,
-    probes: u32,
+    probes: usize,
 }
 
 /// What an agent has seen.
@@ -114,7 +114,7 @@ impl Agent {
             while let Some((stream, verdict)) = self.pipeline.next_verdict() {
                 source.decide(stream.0, verdict);
             }
-            self.probes = source.facts().probes;
+            self.probes = source.facts().attached_probes;
             if stopped || self.has_enough() {
                 return self.finish(now);
             }

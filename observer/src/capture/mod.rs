@@ -1,7 +1,10 @@
 //! Where records come from: the kernel with the host's facts, or a capture file. Same records out of both.
 
 pub mod file;
+pub mod host;
 pub mod kernel;
+#[cfg(feature = "kernel")]
+pub mod tls;
 
 use observer_common::process::ProcessKey;
 use observer_common::record::{LAYOUT, RecordHeader, RecordKind};

@@ -2,7 +2,6 @@
 
 use crate::agent::{Agent, Tally};
 use crate::capture::kernel::{KernelSource, Options, StartFacts};
-use crate::config::RING_BYTES;
 use crate::error::Error;
 
 use super::flags::CaptureFlags;
@@ -17,7 +16,7 @@ pub fn observe(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|source| Error::Io { act: "start the runtime".into(), source })?;
     runtime.block_on(async {
-        let source = KernelSource::start(Options { mode: flags.mode(), ring_bytes: RING_BYTES })?;
+        let source = KernelSource::start(Options { mode: flags.mode(), ..Options::default() })?;
         let bounds = flags.bounds();
         let agent = agent(&source)?.with_most_calls(bounds.calls);
         agent.observe(source, stop.or_after(bounds.duration)).await
@@ -26,6 +25,6 @@ pub fn observe(
 
 /// A line on what was attached.
 pub fn tell_attached(facts: &StartFacts) {
-    let StartFacts { mode, probes, kernel, .. } = facts;
+    let StartFacts { mode, attached_probes: probes, kernel, .. } = facts;
     super::tell(format_args!("attached: mode {mode}, {probes} probes, kernel {kernel}; Ctrl-C ends"));
 }

@@ -33,7 +33,7 @@ impl Record {
             let facts = HostFacts {
                 observer: env!("CARGO_PKG_VERSION").into(),
                 kernel: facts.kernel.clone(),
-                mode: facts.mode.into(),
+                mode: facts.mode.clone(),
                 architecture: std::env::consts::ARCH.into(),
             };
             let head = Head { clock: source.wall_clock(), facts };

@@ -176,7 +176,7 @@ mod tests {
         let (address, mut readiness) = started();
         assert!(page_of(address, "/healthz").starts_with("HTTP/1.1 200 "));
         assert!(page_of(address, "/readyz").starts_with("HTTP/1.1 503 "));
-        let facts = StartFacts { mode: "syscall", probes: 1, libraries: Vec::new(), kernel: String::new() };
+        let facts = StartFacts::default();
         readiness.ready(&facts).unwrap();
         assert!(page_of(address, "/readyz").starts_with("HTTP/1.1 200 "));
     }

@@ -36,11 +36,12 @@ impl<W: Write> JsonLines<W> {
 impl<W: Write> Exporter for JsonLines<W> {
     fn ready(&mut self, facts: &StartFacts) -> io::Result<()> {
         let mut line = Object::new("ready");
-        line.put("mode", facts.mode);
-        line.put("probes", facts.probes);
+        line.put("mode", &facts.mode);
+        line.put("probes", facts.attached_probes);
         line.put("kernel", &facts.kernel);
         line.put("version", env!("CARGO_PKG_VERSION"));
-        line.put("libraries", &facts.libraries);
+        line.put("libraries", facts.libraries);
+        line.put("features", &facts.features);
         self.write(line)
     }
 

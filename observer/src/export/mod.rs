@@ -46,7 +46,7 @@ pub struct Vitals<'a> {
     /// Records taken so far.
     pub records: u64,
     /// Probes that are attached.
-    pub probes: u32,
+    pub probes: usize,
     /// Counters of the pipeline and of what stands in front of it.
     pub health: [&'a Health; 2],
 }

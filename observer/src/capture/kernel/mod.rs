@@ -1,103 +1,116 @@
-//! Stand-in for capture from the kernel: it has the functions and refuses.
+//! Records from the kernel: what the agent may ask for, what it learns, and the source itself.
+//!
+//! `btf` reads where kernel structs keep their members, `programs` loads and attaches, `ring` and `control` turn
+//! what the kernel wrote into records, `losses` and `verdicts` keep the tables that both sides share, `survey`
+//! tells what this host can do. Without feature `kernel` there is `absent`, which refuses politely.
 
-use std::convert::Infallible;
 use std::time::Duration;
 
-use observer_common::stream::Verdict;
 use serde::Serialize;
 
-use super::Record;
-use crate::error::Error;
-use crate::pipeline::time::{Timestamp, WallClock};
+use super::host::BootClock;
 
-/// How the kernel is to be asked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg(not(feature = "kernel"))]
+mod absent;
+#[cfg(feature = "kernel")]
+mod attach;
+#[cfg(feature = "kernel")]
+pub mod btf;
+#[cfg(feature = "kernel")]
+mod control;
+#[cfg(feature = "kernel")]
+mod losses;
+#[cfg(feature = "kernel")]
+mod mode;
+#[cfg(feature = "kernel")]
+mod programs;
+#[cfg(feature = "kernel")]
+mod ring;
+#[cfg(feature = "kernel")]
+mod source;
+#[cfg(feature = "kernel")]
+mod verdicts;
+
+mod survey;
+
+#[cfg(not(feature = "kernel"))]
+pub use absent::KernelSource;
+#[cfg(feature = "kernel")]
+pub use source::KernelSource;
+pub use survey::{Survey, survey};
+
+/// How bytes that move are noticed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ModeChoice {
-    /// The first that works.
+    /// The best that this kernel lets us use.
     #[default]
     Auto,
-    /// `fexit`.
+    /// At the end of the kernel functions that move bytes.
     Fexit,
-    /// `kprobe`.
+    /// The same by kprobes.
     Kprobe,
-    /// `syscall`.
+    /// At the end of all system calls.
     Syscall,
 }
 
-/// How to start.
+impl ModeChoice {
+    /// The name that users see and type.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Fexit => "fexit",
+            Self::Kprobe => "kprobe",
+            Self::Syscall => "syscall",
+        }
+    }
+}
+
+/// What the agent wants of the kernel.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// Capture mode.
+    /// How bytes are noticed.
     pub mode: ModeChoice,
+    /// Size of the data ring; a power of two, not less than a page.
+    pub ring_bytes: u32,
+    /// How long the agent lets records gather after it took some. Longer costs less processor time under load.
+    pub pace: Duration,
+    /// Whether libraries are looked for and probed.
+    pub tls: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { mode: ModeChoice::Auto, ring_bytes: DEFAULT_RING_BYTES, pace: DEFAULT_PACE, tls: true }
+    }
+}
+
+/// Holds the traffic of a busy host for as long as an agent may be kept from running.
+pub const DEFAULT_RING_BYTES: u32 = 64 << 20;
+
+/// Some hundred wake-ups a second under load; small beside what a call takes.
+pub const DEFAULT_PACE: Duration = Duration::from_millis(3);
+
+/// What was found and attached at the start.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct StartFacts {
+    /// Release of the running kernel.
+    pub kernel: String,
+    /// The mode that runs: `syscall`.
+    pub mode: String,
+    /// Probes attached: kernel programs, and places in libraries.
+    pub attached_probes: usize,
+    /// Libraries with probes.
+    pub libraries: usize,
+    /// Processes that were already there.
+    pub processes: usize,
     /// Size of the data ring.
     pub ring_bytes: u32,
+    /// What was chosen by trial: `bpf_loop`, `uprobe_multi`.
+    pub features: Vec<&'static str>,
 }
 
-/// What was attached.
-#[derive(Clone, Debug)]
-pub struct StartFacts {
-    /// Capture mode.
-    pub mode: &'static str,
-    /// Number of probes.
-    pub probes: u32,
-    /// TLS libraries found.
-    pub libraries: Vec<String>,
-    /// Release of the kernel.
-    pub kernel: String,
-}
-
-/// The kernel as a source of records.
-#[derive(Debug)]
-pub struct KernelSource(Infallible);
-
-impl KernelSource {
-    /// Refuses.
-    pub fn start(_options: Options) -> Result<Self, Error> {
-        Err(Error::Unable {
-            what: "this build cannot capture from the kernel".into(),
-            mend: "Build it with its default features: cargo build --release".into(),
-        })
-    }
-
-    /// What was attached.
-    pub fn facts(&self) -> &StartFacts {
-        match self.0 {}
-    }
-
-    /// The wall clock of the run.
-    pub fn wall_clock(&self) -> WallClock {
-        match self.0 {}
-    }
-
-    /// Now.
-    pub fn now(&self) -> Timestamp {
-        match self.0 {}
-    }
-
-    /// Waits for records.
-    pub async fn wait(&mut self, _at_most: Option<Duration>) {
-        match self.0 {}
-    }
-
-    /// Hands over the records that are there.
-    pub fn drain(&mut self, _sink: &mut dyn FnMut(Record<'_>)) {
-        match self.0 {}
-    }
-
-    /// Tells the kernel what to do with a stream.
-    pub fn decide(&mut self, _stream: u64, _verdict: Verdict) {
-        match self.0 {}
-    }
-}
-
-/// What this host supports.
-#[derive(Clone, Debug, Serialize)]
-pub struct Survey {
-    /// Whether this build can capture at all.
-    pub kernel_capture: bool,
-}
-
-/// Looks at this host.
-pub fn survey() -> Survey {
-    Survey { kernel_capture: false }
+/// The clock that the kernel stamps records with.
+fn boot_clock() -> BootClock {
+    BootClock
 }

@@ -137,7 +137,7 @@ impl Exporter for Prometheus {
 
     fn turn(&mut self, vitals: &Vitals<'_>) -> io::Result<()> {
         self.metrics.records.follow([], vitals.records);
-        self.metrics.attached_probes.with([]).set(i64::from(vitals.probes));
+        self.metrics.attached_probes.with([]).set(i64::try_from(vitals.probes).unwrap_or(i64::MAX));
         for health in vitals.health {
             for (stage, cause, count) in health.faults() {
                 self.metrics.faults.follow([stage.name(), cause], count);

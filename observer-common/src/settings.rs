@@ -1,0 +1,98 @@
+//! What the agent tells the kernel programs before they are loaded.
+//!
+//! The agent resolves every offset by name from the kernel's own type information (BTF), so that none is
+//! written down here. The kernel crate declares one read-only global for each name.
+
+/// Calls `$with!` with all kernel struct offsets: global's name, struct, member path.
+#[macro_export]
+macro_rules! for_each_offset {
+    ($with:ident) => {
+        $with! {
+            TASK_TGID: "task_struct", "tgid";
+            TASK_PID: "task_struct", "pid";
+            TASK_FILES: "task_struct", "files";
+            TASK_GROUP_LEADER: "task_struct", "group_leader";
+            TASK_START_BOOTTIME: "task_struct", "start_boottime";
+            TASK_REAL_PARENT: "task_struct", "real_parent";
+            TASK_MM: "task_struct", "mm";
+            TASK_SIGNAL: "task_struct", "signal";
+            TASK_EXIT_CODE: "task_struct", "exit_code";
+            TASK_STATUS: "task_struct", "thread_info.status";
+            SIGNAL_LIVE: "signal_struct", "live";
+            MM_ARG_START: "mm_struct", "arg_start";
+            MM_ARG_END: "mm_struct", "arg_end";
+            BPRM_FILENAME: "linux_binprm", "filename";
+            FILES_FDT: "files_struct", "fdt";
+            FDT_MAX_FDS: "fdtable", "max_fds";
+            FDT_FD: "fdtable", "fd";
+            FILE_INODE: "file", "f_inode";
+            INODE_MODE: "inode", "i_mode";
+            INODE_INO: "inode", "i_ino";
+            INODE_SB: "inode", "i_sb";
+            INODE_PIPE: "inode", "i_pipe";
+            SB_DEV: "super_block", "s_dev";
+            SB_MAGIC: "super_block", "s_magic";
+            SOCKET_INODE: "socket_alloc", "vfs_inode";
+            SOCKET_TYPE: "socket", "type";
+            SOCKET_SK: "socket", "sk";
+            SOCK_SOCKET: "sock", "sk_socket";
+            SOCK_FAMILY: "sock", "__sk_common.skc_family";
+            SOCK_STATE: "sock", "__sk_common.skc_state";
+            SOCK_DADDR: "sock", "__sk_common.skc_daddr";
+            SOCK_RCV_SADDR: "sock", "__sk_common.skc_rcv_saddr";
+            SOCK_DPORT: "sock", "__sk_common.skc_dport";
+            SOCK_NET: "sock", "__sk_common.skc_net";
+            SOCK_V6_DADDR: "sock", "__sk_common.skc_v6_daddr";
+            SOCK_V6_RCV_SADDR: "sock", "__sk_common.skc_v6_rcv_saddr";
+            INET_SPORT: "inet_sock", "inet_sport";
+            NET_INUM: "net", "ns.inum";
+            UNIX_PEER: "unix_sock", "peer";
+        }
+    };
+}
+
+/// Value of a global whose struct member this kernel does not have.
+pub const ABSENT: u32 = u32::MAX;
+
+/// Offsets that a kernel may lack: without IPv6 or without 32-bit processes.
+pub const OPTIONAL: [&str; 3] = ["TASK_STATUS", "SOCK_V6_DADDR", "SOCK_V6_RCV_SADDR"];
+
+macro_rules! as_table {
+    ($($name:ident: $of:literal, $path:literal;)*) => {
+        /// All kernel struct offsets: global's name, struct, member path.
+        pub const OFFSETS: &[(&str, &str, &str)] = &[$((stringify!($name), $of, $path)),*];
+    };
+}
+for_each_offset!(as_table);
+
+/// The attach cookie of a probe: which function, of which library.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cookie {
+    /// A [`TlsLibrary`](crate::stream::TlsLibrary).
+    pub library: u8,
+    /// The function's shape.
+    pub function: TlsFunction,
+}
+
+/// What a probed library function does, and how it tells how many bytes it moved.
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TlsFunction {
+    /// `int f(object, buffer, length)` takes plaintext out; returns the count.
+    Read = 1,
+    /// `int f(object, buffer, length)` puts plaintext in; returns the count.
+    Write = 2,
+    /// `int f(object, buffer, length, size_t *count)` takes plaintext out; returns 1 for success.
+    ReadEx = 3,
+    /// `int f(object, buffer, length, size_t *count)` puts plaintext in; returns 1 for success.
+    WriteEx = 4,
+    /// `void f(object)` ends the object.
+    Free = 5,
+}
+
+impl Cookie {
+    /// The number that the kernel hands to the program.
+    pub const fn number(self) -> u64 {
+        (self.library as u64) << 8 | self.function as u64
+    }
+}

@@ -1,0 +1,487 @@
+//! Streams: their identity, their entry in the table, and what is done with their bytes.
+//!
+//! A stream's number is a hash of what the kernel knows it by. Addresses of kernel objects tell generations
+//! apart; they leave the kernel only as a keyed hash.
+//!
+//! ```text
+//!              budget used up, first bytes not text,
+//!              or the agent says so
+//!   Undecided ------------------------------------> Ignore
+//!    |  |  ^                                          |
+//!    |  |  '------- a chunk begins like JSON or HTTP -'   (rarer each time, see `may_reopen`)
+//!    |  '---------- a chunk begins like a TLS record ---> OpaqueTls
+//!    '------------- the agent says so ------------------> Capture
+//! ```
+
+use aya_ebpf::helpers::generated::bpf_get_current_task;
+use observer_common::loss::LossCause;
+use observer_common::stream::{StreamIdentity, StreamKind, Verdict};
+use observer_common::table::{Nearness, StreamState};
+
+use crate::emit;
+use crate::maps::{DECISIONS, NEW_STREAM, STREAMS};
+use crate::settings::*;
+use crate::user_copy::{kernel, kernel_into};
+
+/// Budget of an undecided stream whose chunks look like any text: banners, logs, shells.
+const TEXT_ALLOWANCE: u64 = 64 << 10;
+/// Budget when a chunk began with an HTTP head.
+const HTTP_ALLOWANCE: u64 = 16 << 20;
+/// Budget when a chunk began like JSON: a message may be large, and is wanted from its first byte.
+const JSON_ALLOWANCE: u64 = 64 << 20;
+/// Budget of a stream that is looked at again. Smaller, since the agent answers within milliseconds.
+const REOPEN_ALLOWANCE: u64 = 4 << 20;
+/// Times that an ignored stream is looked at again without hesitation.
+const EAGER_REOPENS: u32 = 4;
+/// Most chunks that are passed over before the next look, as a power of two.
+const REOPEN_DOUBLINGS_MAX: u32 = 12;
+
+const S_IFMT: u16 = 0o170_000;
+const S_IFIFO: u16 = 0o010_000;
+const S_IFSOCK: u16 = 0o140_000;
+const SOCK_STREAM: u16 = 1;
+const AF_UNIX: u16 = 1;
+const AF_INET: u16 = 2;
+const AF_INET6: u16 = 10;
+/// The file system of anonymous pipes.
+const PIPEFS_MAGIC: u64 = 0x5049_5045;
+
+/// An object that a descriptor names, if bytes stream through it.
+pub struct Object {
+    /// A named pipe counts as `Pipe` here: only its identity tells the difference.
+    pub kind: StreamKind,
+    pub stream: u64,
+    /// The inode, and what hangs on it: `pipe_inode_info` or `sock`.
+    pub inode: u64,
+    pub inner: u64,
+    pub family: u16,
+}
+
+/// Why there is no object to observe.
+pub enum NotAStream {
+    /// The descriptor is of another kind.
+    Other,
+    /// The descriptor was closed while the call was under way.
+    Gone,
+}
+
+impl Object {
+    /// The object behind a descriptor of the current process.
+    #[inline(always)]
+    pub fn of_descriptor(fd: u64) -> Result<Self, NotAStream> {
+        let file = file_of(fd).ok_or(NotAStream::Gone)?;
+        Self::of_file(file).ok_or(NotAStream::Other)
+    }
+
+    #[inline(always)]
+    fn of_file(file: u64) -> Option<Self> {
+        let inode: u64 = kernel(member(file, &FILE_INODE))?;
+        let mode: u16 = kernel(member(inode, &INODE_MODE))?;
+        match mode & S_IFMT {
+            S_IFIFO => Self::of_pipe(inode),
+            S_IFSOCK => Self::of_socket(inode),
+            _ => None,
+        }
+    }
+
+    #[inline(always)]
+    fn of_pipe(inode: u64) -> Option<Self> {
+        let inner: u64 = kernel(member(inode, &INODE_PIPE))?;
+        let number: u64 = kernel(member(inode, &INODE_INO))?;
+        let key = mix(number, u64::from(device_of(inode)?));
+        let kind = StreamKind::Pipe;
+        Some(Self { kind, stream: number_of(kind, key, inner), inode, inner, family: 0 })
+    }
+
+    #[inline(always)]
+    fn of_socket(inode: u64) -> Option<Self> {
+        let socket = inode - u64::from(SOCKET_INODE.load());
+        let kind: u16 = kernel(member(socket, &SOCKET_TYPE))?;
+        if kind != SOCK_STREAM {
+            return None;
+        }
+        let sock: u64 = kernel(member(socket, &SOCKET_SK))?;
+        if sock == 0 {
+            return None;
+        }
+        Self::of_sock(sock, inode)
+    }
+
+    /// The stream of a `struct sock`, whose socket has this inode.
+    #[inline(always)]
+    pub fn of_sock(sock: u64, inode: u64) -> Option<Self> {
+        let family: u16 = kernel(member(sock, &SOCK_FAMILY))?;
+        let (kind, key) = match family {
+            AF_UNIX => (StreamKind::Unix, kernel(member(inode, &INODE_INO))?),
+            AF_INET | AF_INET6 => (StreamKind::Tcp, ports_of(sock)?),
+            _ => return None,
+        };
+        Some(Self { kind, stream: number_of(kind, key, sock), inode, inner: sock, family })
+    }
+
+    /// The other end of a Unix socket pair, if it is still there.
+    #[inline(always)]
+    pub fn unix_peer(&self) -> Option<Self> {
+        let peer: u64 = kernel(member(self.inner, &UNIX_PEER))?;
+        if peer == 0 {
+            return None;
+        }
+        let socket: u64 = kernel(member(peer, &SOCK_SOCKET))?;
+        if socket == 0 {
+            return None;
+        }
+        Self::of_sock(peer, member(socket, &SOCKET_INODE))
+    }
+
+    /// Writes what the agent is told of the stream. `into` is ring memory: every byte is written.
+    #[inline(always)]
+    pub fn identity(&self, into: *mut StreamIdentity) {
+        // SAFETY: the caller's memory has the size of the type.
+        let identity = unsafe { &mut *into };
+        identity.kind = self.kind as u32;
+        identity.device = 0;
+        identity.inode = 0;
+        identity.peer_inode = 0;
+        identity.generation = mix(self.inner, SECRET.load());
+        identity.network_namespace = 0;
+        identity.local_port = 0;
+        identity.peer_port = 0;
+        identity.local = [0; 16];
+        identity.peer = [0; 16];
+        kernel_into(&raw mut identity.inode, member(self.inode, &INODE_INO));
+        match self.kind {
+            StreamKind::Pipe | StreamKind::Fifo => {
+                identity.device = device_of(self.inode).unwrap_or(0);
+                if !is_anonymous(self.inode) {
+                    identity.kind = StreamKind::Fifo as u32;
+                }
+            }
+            StreamKind::Unix => {
+                if let Some(peer) = self.unix_peer() {
+                    kernel_into(&raw mut identity.peer_inode, member(peer.inode, &INODE_INO));
+                }
+            }
+            StreamKind::Tcp => self.tcp_identity(identity),
+            StreamKind::Tls => {}
+        }
+    }
+
+    #[inline(always)]
+    fn tcp_identity(&self, identity: &mut StreamIdentity) {
+        let sock = self.inner;
+        let port = |offset| kernel::<u16>(member(sock, offset)).unwrap_or(0);
+        identity.local_port = u16::from_be(port(&INET_SPORT));
+        identity.peer_port = u16::from_be(port(&SOCK_DPORT));
+        if let Some(net) = kernel::<u64>(member(sock, &SOCK_NET)) {
+            kernel_into(&raw mut identity.network_namespace, member(net, &NET_INUM));
+        }
+        if self.family == AF_INET {
+            (identity.local[10], identity.local[11]) = (0xff, 0xff);
+            (identity.peer[10], identity.peer[11]) = (0xff, 0xff);
+            kernel_into((&raw mut identity.local[12]).cast::<u32>(), member(sock, &SOCK_RCV_SADDR));
+            kernel_into((&raw mut identity.peer[12]).cast::<u32>(), member(sock, &SOCK_DADDR));
+        } else if !is_absent(&SOCK_V6_DADDR) {
+            kernel_into(&raw mut identity.local, member(sock, &SOCK_V6_RCV_SADDR));
+            kernel_into(&raw mut identity.peer, member(sock, &SOCK_V6_DADDR));
+        }
+    }
+
+    /// Whether the other end is on this host, so that its receipt of the bytes is seen.
+    #[inline(always)]
+    pub fn nearness(&self) -> Nearness {
+        match self.kind {
+            StreamKind::Tcp if !self.peer_is_local() => Nearness::Remote,
+            _ => Nearness::Local,
+        }
+    }
+
+    #[inline(always)]
+    fn peer_is_local(&self) -> bool {
+        if self.family == AF_INET {
+            let local = kernel::<u32>(member(self.inner, &SOCK_RCV_SADDR)).unwrap_or(0);
+            let peer = kernel::<u32>(member(self.inner, &SOCK_DADDR)).unwrap_or(0);
+            return peer.to_ne_bytes()[0] == 127 || peer == local;
+        }
+        if is_absent(&SOCK_V6_DADDR) {
+            return false;
+        }
+        let local = kernel::<[u64; 2]>(member(self.inner, &SOCK_V6_RCV_SADDR)).unwrap_or([0; 2]);
+        let peer = kernel::<[u64; 2]>(member(self.inner, &SOCK_V6_DADDR)).unwrap_or([0; 2]);
+        let (high, low) = (u64::from_be(peer[0]), u64::from_be(peer[1]));
+        let mapped_loopback = high == 0 && low >> 24 == 0xffff_7f;
+        mapped_loopback || (high == 0 && low == 1) || peer == local
+    }
+}
+
+/// The `struct file` behind a descriptor of the current process.
+#[inline(always)]
+pub fn file_of(fd: u64) -> Option<u64> {
+    // SAFETY: the helper has no conditions.
+    let task = unsafe { bpf_get_current_task() };
+    let files: u64 = kernel(member(task, &TASK_FILES))?;
+    let table: u64 = kernel(member(files, &FILES_FDT))?;
+    let size: u32 = kernel(member(table, &FDT_MAX_FDS))?;
+    let fd = fd & 0xffff_ffff;
+    if fd >= u64::from(size) {
+        return None;
+    }
+    let slots: u64 = kernel(member(table, &FDT_FD))?;
+    let file: u64 = kernel(slots + fd * 8)?;
+    if file == 0 { None } else { Some(file) }
+}
+
+/// Device number of an inode's file system, as the kernel writes it.
+#[inline(always)]
+pub fn device_of(inode: u64) -> Option<u32> {
+    let sb: u64 = kernel(member(inode, &INODE_SB))?;
+    kernel(member(sb, &SB_DEV))
+}
+
+/// Whether a pipe has no name in a file system.
+#[inline(always)]
+fn is_anonymous(inode: u64) -> bool {
+    let magic = kernel::<u64>(member(inode, &INODE_SB)).and_then(|sb| kernel::<u64>(member(sb, &SB_MAGIC)));
+    magic == Some(PIPEFS_MAGIC)
+}
+
+/// Both ports of a TCP socket. They stay in place until the socket is freed, unlike the local port of its hash.
+#[inline(always)]
+fn ports_of(sock: u64) -> Option<u64> {
+    let local: u16 = kernel(member(sock, &INET_SPORT))?;
+    let peer: u16 = kernel(member(sock, &SOCK_DPORT))?;
+    Some(u64::from(local) << 16 | u64::from(peer))
+}
+
+/// The stream's number.
+#[inline(always)]
+pub fn number_of(kind: StreamKind, key: u64, address: u64) -> u64 {
+    mix(mix(key, kind as u64), mix(address, SECRET.load()))
+}
+
+/// A hash of two words, in the manner of splitmix64.
+#[inline(always)]
+pub fn mix(a: u64, b: u64) -> u64 {
+    let mut x = a ^ b.rotate_left(32).wrapping_add(0x9e37_79b9_7f4a_7c15);
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}
+
+/// The stream's entry, made if there is none.
+#[inline(always)]
+pub fn entry(stream: &u64, kind: StreamKind) -> Option<&'static mut StreamState> {
+    if let Some(state) = STREAMS.get_ptr_mut(stream) {
+        // SAFETY: entries are removed by the agent only when idle; the memory stays a `StreamState`.
+        return Some(unsafe { &mut *state });
+    }
+    if STREAMS.insert(stream, NEW_STREAM.value(), 0).is_err() {
+        return None;
+    }
+    let state = STREAMS.get_ptr_mut(stream)?;
+    // SAFETY: as above.
+    let state = unsafe { &mut *state };
+    state.kind = kind as u32;
+    Some(state)
+}
+
+/// What a chunk begins like.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Looks {
+    Text,
+    Json,
+    Http,
+    TlsRecord,
+    Binary,
+}
+
+/// The first bytes of a chunk, in a word: the first byte in the lowest eight bits.
+#[derive(Clone, Copy)]
+pub struct Head {
+    pub bytes: u64,
+    pub len: u64,
+}
+
+impl Head {
+    #[inline(always)]
+    pub fn looks(self) -> Looks {
+        let bytes = u64::from_le(self.bytes);
+        if self.len >= 3 && is_tls_record(bytes) {
+            return Looks::TlsRecord;
+        }
+        let mut first = 0;
+        for i in 0..8 {
+            let byte = (bytes >> (8 * i)) as u8;
+            if i as u64 >= self.len {
+                break;
+            }
+            if !is_text(byte) {
+                return Looks::Binary;
+            }
+            if first == 0 && !is_blank(byte) {
+                first = byte;
+            }
+        }
+        match first {
+            b'{' | b'[' => Looks::Json,
+            _ if self.len >= 4 && is_http(bytes) => Looks::Http,
+            _ => Looks::Text,
+        }
+    }
+}
+
+#[inline(always)]
+fn is_tls_record(bytes: u64) -> bool {
+    matches!(bytes as u8, 0x14..=0x17) && (bytes >> 8) as u8 == 3 && (bytes >> 16) as u8 <= 4
+}
+
+/// Whether a byte can stand at the beginning of UTF-8 text, colour codes included.
+#[inline(always)]
+fn is_text(byte: u8) -> bool {
+    byte >= 0x20 && byte != 0x7f || matches!(byte, b'\t' | b'\n' | b'\r' | 0x1b)
+}
+
+#[inline(always)]
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
+}
+
+/// Methods, status lines and the preface of HTTP/2 by their first four bytes.
+#[inline(always)]
+fn is_http(bytes: u64) -> bool {
+    const fn word(text: [u8; 4]) -> u32 {
+        u32::from_le_bytes(text)
+    }
+    const STARTS: [u32; 9] = [
+        word(*b"HTTP"),
+        word(*b"GET "),
+        word(*b"POST"),
+        word(*b"PUT "),
+        word(*b"DELE"),
+        word(*b"HEAD"),
+        word(*b"OPTI"),
+        word(*b"PATC"),
+        word(*b"PRI "),
+    ];
+    let start = bytes as u32;
+    STARTS[0] == start
+        || STARTS[1] == start
+        || STARTS[2] == start
+        || STARTS[3] == start
+        || STARTS[4] == start
+        || STARTS[5] == start
+        || STARTS[6] == start
+        || STARTS[7] == start
+        || STARTS[8] == start
+}
+
+/// What is done with the bytes of one call.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Treatment {
+    /// They are recorded.
+    Record,
+    /// Nothing is recorded.
+    Skip,
+    /// Nothing is recorded but that the stream exists: TLS.
+    Opaque,
+}
+
+/// Applies what the agent decided since the last call, if anything.
+#[inline(always)]
+pub fn apply_decision(state: &mut StreamState, stream: &u64) {
+    // SAFETY: a word, read once.
+    let Some(decision) = (unsafe { DECISIONS.get(stream) }) else { return };
+    let decision = *decision;
+    if decision != state.applied {
+        state.applied = decision;
+        state.verdict = decision as u32;
+        if state.verdict == Verdict::Capture as u32 {
+            state.reopens = 0;
+        }
+    }
+}
+
+/// Whether the verdict depends on what the chunk begins like.
+#[inline(always)]
+pub fn wants_head(state: &StreamState) -> bool {
+    state.verdict == Verdict::Undecided as u32 || state.verdict == Verdict::Ignore as u32
+}
+
+/// Decides what to do with `len` bytes that begin with `head`. `charge`: whether they count for the budget.
+#[inline(always)]
+pub fn judge(state: &mut StreamState, head: Head, len: u64, charge: bool) -> Treatment {
+    const CAPTURE: u32 = Verdict::Capture as u32;
+    const OPAQUE: u32 = Verdict::OpaqueTls as u32;
+    const NEVER: u32 = Verdict::Never as u32;
+    match state.verdict {
+        CAPTURE => return Treatment::Record,
+        NEVER => return Treatment::Skip,
+        OPAQUE => return Treatment::Opaque,
+        _ => {}
+    }
+    let looks = head.looks();
+    if looks == Looks::TlsRecord && state.kind != StreamKind::Tls as u32 {
+        state.verdict = OPAQUE;
+        return Treatment::Opaque;
+    }
+    if state.verdict == Verdict::Ignore as u32 {
+        if !may_reopen(state, looks) {
+            return Treatment::Skip;
+        }
+        state.verdict = Verdict::Undecided as u32;
+        state.allowance = state.spent + REOPEN_ALLOWANCE;
+    } else if !grant(state, looks) {
+        state.verdict = Verdict::Ignore as u32;
+        return Treatment::Skip;
+    }
+    spend(state, len, charge)
+}
+
+/// Gives an undecided stream the budget of what its chunk looks like. Returns false if it is not text at all.
+#[inline(always)]
+fn grant(state: &mut StreamState, looks: Looks) -> bool {
+    let allowance = match looks {
+        Looks::Json => JSON_ALLOWANCE,
+        Looks::Http => HTTP_ALLOWANCE,
+        Looks::Text => TEXT_ALLOWANCE,
+        // In the middle of a stream that began with text: a compressed body, a torn character.
+        Looks::Binary | Looks::TlsRecord => return state.allowance != 0,
+    };
+    // What was granted on reopening is not raised again.
+    if state.reopens == 0 && state.allowance < allowance {
+        state.allowance = allowance;
+    }
+    true
+}
+
+#[inline(always)]
+fn spend(state: &mut StreamState, len: u64, charge: bool) -> Treatment {
+    if state.spent + len > state.allowance {
+        emit::lost(LossCause::Undecided, 1, len);
+        state.verdict = Verdict::Ignore as u32;
+        return Treatment::Skip;
+    }
+    if charge {
+        state.spent += len;
+    }
+    Treatment::Record
+}
+
+/// Whether an ignored stream is looked at again: its chunk begins like JSON or HTTP, and it has not been found
+/// uninteresting too often. After the first few times, twice as many such chunks are passed over each time.
+#[inline(always)]
+fn may_reopen(state: &mut StreamState, looks: Looks) -> bool {
+    if looks != Looks::Json && looks != Looks::Http {
+        return false;
+    }
+    if state.reopens >= EAGER_REOPENS {
+        let doublings = state.reopens - EAGER_REOPENS;
+        let doublings = if doublings < REOPEN_DOUBLINGS_MAX { doublings } else { REOPEN_DOUBLINGS_MAX };
+        if state.passed_over < 1 << doublings {
+            state.passed_over += 1;
+            return false;
+        }
+    }
+    state.passed_over = 0;
+    state.reopens += 1;
+    true
+}

@@ -1,0 +1,131 @@
+//! Loads the kernel programs: offsets and settings in, maps and programs out.
+
+use std::os::fd::{AsFd as _, AsRawFd as _};
+
+use aya::{Ebpf, EbpfLoader, VerifierLogLevel};
+use observer_common::settings::{ABSENT, OFFSETS, OPTIONAL};
+
+use super::btf::Btf;
+use super::mode::{self, Chosen};
+use super::{Options, StartFacts};
+use crate::error::Error;
+
+/// The compiled programs; `build.rs` made them.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/observer-ebpf"));
+
+const TYPES_AT: &str = "/sys/kernel/btf/vmlinux";
+
+/// Programs on tracepoints of processes, without which names and ends would be missing.
+const LIFECYCLE: [(&str, &str); 3] = [
+    ("process_exec", "sched_process_exec"),
+    ("process_fork", "sched_process_fork"),
+    ("process_exit", "sched_process_exit"),
+];
+
+/// Programs that are loaded and attached.
+pub(super) struct Attached {
+    /// All programs and maps.
+    pub ebpf: Ebpf,
+    /// What notices bytes.
+    pub chosen: Chosen,
+}
+
+impl Attached {
+    /// Descriptors of the programs on tracepoints.
+    pub fn descriptors(&self) -> Vec<i32> {
+        let names = LIFECYCLE.iter().map(|&(program, _)| program).chain([self.chosen.program]);
+        let programs = names.filter_map(|name| self.ebpf.program(name)?.fd().ok());
+        programs.map(|fd| fd.as_fd().as_raw_fd()).collect()
+    }
+}
+
+/// Loads everything and attaches what needs no library: lifecycle first, so that no process is missed between a
+/// look at `/proc` and its first event.
+pub(super) fn attach(options: &Options, facts: &mut StartFacts) -> Result<Attached, Error> {
+    let mut ebpf = load(options)?;
+    let types = aya::Btf::from_sys_fs().map_err(|error| unable_types(&error.to_string()))?;
+    for (program, tracepoint) in LIFECYCLE {
+        mode::attach_tracepoint(&mut ebpf, program, tracepoint, &types).map_err(|error| Error::Kernel {
+            act: format!("attach to tracepoint {tracepoint}"),
+            reason: mode::chain(&error),
+        })?;
+    }
+    let chosen = mode::attach(options.mode, &mut ebpf, &types)?;
+    facts.mode = chosen.mode.to_owned();
+    facts.attached_probes += LIFECYCLE.len() + 1;
+    if chosen.by_loop {
+        facts.features.push("bpf_loop");
+    }
+    Ok(Attached { ebpf, chosen })
+}
+
+fn load(options: &Options) -> Result<Ebpf, Error> {
+    if !options.ring_bytes.is_power_of_two() || options.ring_bytes < 4096 {
+        return Err(Error::Usage("the ring's size must be a power of two and at least 4096".to_owned()));
+    }
+    let bytes = std::fs::read(TYPES_AT).map_err(|error| unable_types(&error.to_string()))?;
+    let offsets = offsets(&bytes)?;
+    let own = std::process::id();
+    let secret = secret()?;
+    let mut loader = EbpfLoader::new();
+    loader.map_max_entries("DATA", options.ring_bytes).verifier_log_level(VerifierLogLevel::DEBUG);
+    loader.override_global("SELF_PID", &own, true).override_global("SECRET", &secret, true);
+    for (name, offset) in &offsets {
+        loader.override_global(name, offset, true);
+    }
+    loader.load(OBJECT).map_err(|error| {
+        let reason = mode::chain(&error);
+        if reason.contains("Operation not permitted") || reason.contains("os error 1") {
+            return Error::Unable {
+                what: "the kernel does not let this process use BPF".to_owned(),
+                mend: "Run as root, or give the program what it needs: \
+                       `setcap cap_bpf,cap_perfmon,cap_sys_ptrace,cap_dac_read_search+ep PROGRAM`."
+                    .to_owned(),
+            };
+        }
+        Error::Kernel { act: "load the kernel programs".to_owned(), reason }
+    })
+}
+
+/// All offsets that the programs need, by the names of their globals.
+pub(super) fn offsets(types: &[u8]) -> Result<Vec<(&'static str, u32)>, Error> {
+    let btf = Btf::parse(types).map_err(|bad| unable_types(bad.0))?;
+    OFFSETS
+        .iter()
+        .map(|&(name, of, path)| match btf.offset(of, path) {
+            Some(offset) => Ok((name, offset)),
+            None if OPTIONAL.contains(&name) => Ok((name, ABSENT)),
+            None => Err(unable_types(&format!("it does not tell of {path} in struct {of}"))),
+        })
+        .collect()
+}
+
+fn unable_types(reason: &str) -> Error {
+    Error::Unable {
+        what: format!("{TYPES_AT} (the kernel's type information, BTF) cannot be used: {reason}"),
+        mend: "Use a kernel built with CONFIG_DEBUG_INFO_BTF=y; those of all current distributions are."
+            .to_owned(),
+    }
+}
+
+/// A number nobody can guess.
+fn secret() -> Result<u64, Error> {
+    use std::io::Read as _;
+    let mut bytes = [0; 8];
+    std::fs::File::open("/dev/urandom")
+        .and_then(|mut file| file.read_exact(&mut bytes))
+        .map_err(|source| Error::Io { act: "read /dev/urandom".to_owned(), source })?;
+    Ok(u64::from_ne_bytes(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_kernel_tells_all_offsets() {
+        let types = std::fs::read(TYPES_AT).expect("the tests run on a kernel with BTF");
+        let offsets = offsets(&types).expect("all offsets");
+        assert_eq!(offsets.len(), OFFSETS.len());
+    }
+}

@@ -1,0 +1,215 @@
+//! The kernel as a source of records: start, wait, drain, decide.
+
+use std::time::Duration;
+
+use observer_common::loss::Lost;
+use observer_common::process::ProcessKey;
+use observer_common::record::{HEADER_LEN, RecordHeader, RecordKind};
+use observer_common::stream::Verdict;
+
+use super::attach::Libraries;
+use super::control::{Made, Processes, made};
+use super::losses::Losses;
+use super::ring::Ring;
+use super::verdicts::Verdicts;
+use super::{Options, StartFacts, boot_clock, programs};
+use crate::capture::Record;
+use crate::capture::host::processes;
+use crate::error::Error;
+use crate::pipeline::time::{Timestamp, WallClock};
+
+/// Everything that comes from this host's kernel, in order.
+pub struct KernelSource {
+    facts: StartFacts,
+    wall_clock: WallClock,
+    pace: Duration,
+    data: Ring,
+    control: Ring,
+    processes: Processes,
+    verdicts: Verdicts,
+    losses: Losses,
+    libraries: Libraries,
+    /// The last drain found something, so there is likely more soon.
+    is_busy: bool,
+    losses_at: Timestamp,
+    sweep_at: Timestamp,
+}
+
+/// How long an end of a process is held back: longer than any program takes to finish a record of its bytes.
+const HOLD_BACK: Duration = Duration::from_millis(20);
+const LOSSES_EVERY: Duration = Duration::from_secs(1);
+const SWEEP_EVERY: Duration = Duration::from_secs(30);
+/// Most bytes of records that one drain delivers, so that the rest of the agent gets its turn.
+const DRAIN_MAX: usize = 16 << 20;
+
+impl KernelSource {
+    /// Loads and attaches everything, and looks at what is already running.
+    ///
+    /// # Errors
+    /// `Error::Unable` names what this host or these privileges lack, and the command that mends it.
+    pub fn start(options: Options) -> Result<Self, Error> {
+        let clock = boot_clock();
+        let mut facts =
+            StartFacts { kernel: kernel_release(), ring_bytes: options.ring_bytes, ..StartFacts::default() };
+        let mut attached = programs::attach(&options, &mut facts)?;
+        let now = clock.now();
+        let programs = attached.descriptors();
+        let losses = Losses::take(&mut attached.ebpf, programs)?;
+        let mut source = Self {
+            wall_clock: clock.wall_clock(),
+            pace: options.pace,
+            data: Ring::take(&mut attached.ebpf, "DATA")?,
+            control: Ring::take(&mut attached.ebpf, "CONTROL")?,
+            processes: Processes::default(),
+            verdicts: Verdicts::take(&mut attached.ebpf)?,
+            losses,
+            libraries: Libraries::start(attached, options.tls)?,
+            is_busy: true,
+            losses_at: now.after(LOSSES_EVERY),
+            sweep_at: now.after(SWEEP_EVERY),
+            facts,
+        };
+        source.look_around();
+        Ok(source)
+    }
+
+    /// Takes what is already running, and waits until its libraries have probes.
+    fn look_around(&mut self) {
+        for pid in processes::all() {
+            if pid != std::process::id() {
+                self.processes.found(pid, boot_clock().now().as_nanos());
+            }
+        }
+        self.facts.processes = self.processes.ready.len();
+        self.libraries.look(&mut self.processes.looks);
+        let found = self.libraries.settle();
+        self.facts.libraries = found.libraries;
+        self.facts.attached_probes += found.probes;
+        self.facts.features.extend(found.feature);
+    }
+
+    /// What was found and attached at the start.
+    pub fn facts(&self) -> &StartFacts {
+        &self.facts
+    }
+
+    /// How the records' times relate to wall-clock time.
+    pub fn wall_clock(&self) -> WallClock {
+        self.wall_clock
+    }
+
+    /// The time now, on the records' clock.
+    pub fn now(&self) -> Timestamp {
+        boot_clock().now()
+    }
+
+    /// Waits until there may be records, for `at_most` so long. Under load it lets records gather for a moment,
+    /// so that wake-ups are few; after a rest it returns with the first record.
+    pub async fn wait(&mut self, at_most: Option<Duration>) {
+        let at_most = at_most.unwrap_or(Duration::MAX);
+        if self.is_busy {
+            return tokio::time::sleep(self.pace.min(at_most)).await;
+        }
+        let at_most = if self.processes.ends.is_empty() { at_most } else { at_most.min(HOLD_BACK) };
+        tokio::select! {
+            () = self.data.readable() => {}
+            () = self.control.readable() => {}
+            () = tokio::time::sleep(at_most) => {}
+        }
+    }
+
+    /// Hands over all records that there are now, in order: the start of a process before its bytes, its end
+    /// after them.
+    pub fn drain(&mut self, sink: &mut dyn FnMut(Record<'_>)) {
+        let started = self.now();
+        let mut delivered = self.take_control(sink);
+        // What the control ring had told by then is told.
+        let mut told_until = started.as_nanos();
+        let (control, own) = (&mut self.control, &mut self.processes);
+        loop {
+            let size = self.data.next(&mut |header, payload| {
+                if header.at_ns > told_until {
+                    told_until = boot_clock().now().as_nanos();
+                    take_all(control, own, sink);
+                }
+                sink(Record { header, payload });
+            });
+            let Some(size) = size else { break };
+            delivered += size;
+            if delivered >= DRAIN_MAX {
+                break;
+            }
+        }
+        self.is_busy = delivered != 0;
+        self.libraries.look(&mut self.processes.looks);
+        for made in self.libraries.found(started.as_nanos()) {
+            deliver(&made, sink);
+        }
+        self.tell_ends(started, sink);
+        self.tick(started, sink);
+    }
+
+    /// Tells the kernel what to do with a stream's bytes from now on.
+    pub fn decide(&mut self, stream: u64, verdict: Verdict) {
+        self.verdicts.decide(stream, verdict);
+    }
+
+    /// Takes the control ring, and tells what can be told at once. Returns how many bytes that was.
+    fn take_control(&mut self, sink: &mut dyn FnMut(Record<'_>)) -> usize {
+        take_all(&mut self.control, &mut self.processes, sink)
+    }
+
+    /// Tells the ends of processes whose bytes are out of the data ring by now.
+    fn tell_ends(&mut self, now: Timestamp, sink: &mut dyn FnMut(Record<'_>)) {
+        while let Some(end) = self.processes.ends.front() {
+            if now.since(Timestamp::from_nanos(end.header.at_ns)) < HOLD_BACK {
+                return;
+            }
+            deliver(end, sink);
+            self.processes.ends.pop_front();
+        }
+    }
+
+    /// What is due from time to time.
+    fn tick(&mut self, now: Timestamp, sink: &mut dyn FnMut(Record<'_>)) {
+        if now >= self.losses_at {
+            self.losses_at = now.after(LOSSES_EVERY);
+            for lost in self.losses.since_last() {
+                deliver(&lost_record(&lost, now), sink);
+            }
+        }
+        if now >= self.sweep_at {
+            self.sweep_at = now.after(SWEEP_EVERY);
+            self.verdicts.sweep(now.as_nanos(), &processes::is_alive);
+        }
+    }
+}
+
+fn take_all(control: &mut Ring, processes: &mut Processes, sink: &mut dyn FnMut(Record<'_>)) -> usize {
+    let mut taken = 0;
+    while let Some(size) = control.next(&mut |header, payload| processes.take(header, payload)) {
+        taken += size;
+    }
+    while let Some(made) = processes.ready.pop_front() {
+        taken += HEADER_LEN + made.payload.len();
+        deliver(&made, sink);
+    }
+    taken
+}
+
+fn deliver(made: &Made, sink: &mut dyn FnMut(Record<'_>)) {
+    sink(Record { header: made.header, payload: &made.payload });
+}
+
+fn lost_record(lost: &Lost, now: Timestamp) -> Made {
+    made(RecordKind::Lost, now.as_nanos(), ProcessKey::default(), lost.to_bytes().to_vec())
+}
+
+/// Release of the running kernel.
+fn kernel_release() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/osrelease")
+        .map(|text| text.trim().to_owned())
+        .unwrap_or_default()
+}
+
+const _: () = assert!(size_of::<RecordHeader>() == HEADER_LEN);

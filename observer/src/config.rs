@@ -6,9 +6,6 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::pipeline::observation::{Observation, Peer, Process, Subject};
 
-/// Size of the data ring: 1,000 calls a second with results of 10 kB fill it in a second and a half, so long may
-/// the agent be kept from its work before anything is lost.
-
 /// When to end without being asked to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Bounds {

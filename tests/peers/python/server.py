@@ -40,14 +40,14 @@ def streamable():
 
 def events():
     server = make_server()
-    transport = SseServerTransport("/message")
+    transport = SseServerTransport("/message/")
 
     async def stream(request):
         async with transport.connect_sse(request.scope, request.receive, request._send) as (read, write):
             await server.run(read, write, server.create_initialization_options())
         return Response()
 
-    return Starlette(routes=[Route("/sse", stream), Mount("/message", transport.handle_post_message)])
+    return Starlette(routes=[Route("/sse", stream), Mount("/message/", transport.handle_post_message)])
 
 
 def listen(app, arguments):

@@ -80,9 +80,10 @@ impl Observer {
         }
     }
 
-    /// Through `kill`, which can be run as root for an observer that was started by `sudo`.
+    /// As root, for an observer that was started by `sudo`; by a shell, since not every machine has a program `kill`.
     fn signal(&self, signal: &str) -> Result<()> {
-        process::output(process::as_root("kill").args([signal, &self.pid().to_string()])).map(drop)
+        let line = format!("kill {signal} {}", self.pid());
+        process::output(process::as_root("sh").args(["-c", &line])).map(drop)
     }
 
     fn ensure_running(&mut self) -> Result<()> {
@@ -96,8 +97,10 @@ impl Observer {
 impl Drop for Observer {
     fn drop(&mut self) {
         if !matches!(self.0.try_wait(), Ok(Some(_))) {
-            let _ = self.signal("-KILL"); // a failed task has nothing better to do
-            let _ = self.0.wait();
+            // A failed task has nothing better to do, and must not wait for what it could not end.
+            if self.0.kill().is_ok() || self.signal("-KILL").is_ok() {
+                let _ = self.0.wait();
+            }
         }
     }
 }

@@ -11,6 +11,7 @@ mod moved;
 mod process;
 mod settings;
 mod sockets;
+mod spares;
 mod streams;
 mod syscall;
 mod tls;

@@ -12,7 +12,7 @@ use super::control::{Made, Processes, made};
 use super::losses::Losses;
 use super::ring::Ring;
 use super::verdicts::{Holders, Verdicts};
-use super::{Options, StartFacts, boot_clock, programs};
+use super::{Options, StartFacts, boot_clock, kernel_release, programs};
 use crate::capture::Record;
 use crate::capture::host::processes::{self, Asked};
 use crate::error::Error;
@@ -216,13 +216,6 @@ fn deliver(made: &Made, sink: &mut dyn FnMut(Record<'_>)) {
 
 fn lost_record(lost: &Lost, now: Timestamp) -> Made {
     made(RecordKind::Lost, now.as_nanos(), ProcessKey::default(), lost.to_bytes().to_vec())
-}
-
-/// Release of the running kernel.
-fn kernel_release() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/osrelease")
-        .map(|text| text.trim().to_owned())
-        .unwrap_or_default()
 }
 
 const _: () = assert!(size_of::<RecordHeader>() == HEADER_LEN);

@@ -37,7 +37,7 @@ macro_rules! for_each_offset {
             SOCKET_SK: "socket", "sk";
             SOCK_SOCKET: "sock", "sk_socket";
             SOCK_FAMILY: "sock", "__sk_common.skc_family";
-            SOCK_STATE: "sock", "__sk_common.skc_state";
+            SOCK_SHUTDOWN: "sock", "sk_shutdown";
             SOCK_DADDR: "sock", "__sk_common.skc_daddr";
             SOCK_RCV_SADDR: "sock", "__sk_common.skc_rcv_saddr";
             SOCK_DPORT: "sock", "__sk_common.skc_dport";
@@ -54,8 +54,8 @@ macro_rules! for_each_offset {
 /// Value of a global whose struct member this kernel does not have.
 pub const ABSENT: u32 = u32::MAX;
 
-/// Offsets that a kernel may lack: without IPv6 or without 32-bit processes.
-pub const OPTIONAL: [&str; 3] = ["TASK_STATUS", "SOCK_V6_DADDR", "SOCK_V6_RCV_SADDR"];
+/// Offsets that a kernel may lack: without IPv6, without 32-bit processes, or where it is a field of bits.
+pub const OPTIONAL: [&str; 4] = ["TASK_STATUS", "SOCK_V6_DADDR", "SOCK_V6_RCV_SADDR", "SOCK_SHUTDOWN"];
 
 macro_rules! as_table {
     ($($name:ident: $of:literal, $path:literal;)*) => {

@@ -20,6 +20,8 @@ pub struct StreamState {
     pub closed_ns: u64,
     /// TLS: the socket that it was last seen to travel on.
     pub bound: u64,
+    /// Inode of the pipe or socket, zero for TLS.
+    pub inode: u64,
     /// A [`Verdict`](crate::stream::Verdict).
     pub verdict: u32,
     /// A [`StreamKind`](crate::stream::StreamKind).
@@ -60,6 +62,8 @@ pub struct StreamSummary {
     pub last_seen_ns: u64,
     /// When the connection ended, zero while it lives.
     pub closed_ns: u64,
+    /// Inode of the pipe or socket, zero for TLS.
+    pub inode: u64,
     /// A [`Verdict`](crate::stream::Verdict).
     pub verdict: u32,
     /// A [`StreamKind`](crate::stream::StreamKind).
@@ -74,9 +78,10 @@ impl StreamSummary {
         Self {
             last_seen_ns: words[2],
             closed_ns: words[6],
-            verdict: half(words[8], 0),
-            kind: half(words[8], 4),
-            owner: half(words[11], 0),
+            inode: words[8],
+            verdict: half(words[9], 0),
+            kind: half(words[9], 4),
+            owner: half(words[12], 0),
         }
     }
 }
@@ -88,8 +93,8 @@ const fn half(word: u64, at: usize) -> u32 {
 }
 
 const _: () = {
-    assert!(STATE_WORDS == 12, "the words of `from_words` follow the layout");
+    assert!(STATE_WORDS == 13, "the words of `from_words` follow the layout");
     assert!(core::mem::offset_of!(StreamState, closed_ns) == 6 * 8);
-    assert!(core::mem::offset_of!(StreamState, verdict) == 8 * 8);
-    assert!(core::mem::offset_of!(StreamState, owner) == 11 * 8);
+    assert!(core::mem::offset_of!(StreamState, verdict) == 9 * 8);
+    assert!(core::mem::offset_of!(StreamState, owner) == 12 * 8);
 };

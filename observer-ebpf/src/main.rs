@@ -3,12 +3,14 @@
 #![no_main]
 #![feature(asm_experimental_arch)]
 
+mod bound;
 mod emit;
 mod iov;
 mod maps;
 mod moved;
 mod process;
 mod settings;
+mod sockets;
 mod streams;
 mod syscall;
 mod tls;

@@ -20,7 +20,8 @@ use aya_ebpf::maps::{Array, HashMap, LruHashMap, RingBuf};
 use observer_common::loss::LossCause;
 use observer_common::table::StreamState;
 
-use crate::moved::{Call, Thread};
+use crate::bound::Thread;
+use crate::moved::Call;
 
 /// Streams known at a time. Idle ones that nobody wants are swept every half a minute.
 const MAX_STREAMS: u32 = 65_536;
@@ -63,6 +64,7 @@ pub static LOSSES: Array<[u64; 2]> = Array::with_max_entries(LossCause::ALL.len(
 /// New entries are made from these, so that no zeroed value stands on the stack.
 pub static NEW_STREAM: Zero<StreamState> = Zero::new();
 pub static NEW_CALL: Zero<Call> = Zero::new();
+pub static NEW_THREAD: Zero<Thread> = Zero::new();
 
 /// A value of zero bytes in read-only memory.
 #[repr(transparent)]

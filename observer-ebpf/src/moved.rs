@@ -8,6 +8,7 @@ use observer_common::record::{RecordHeader, RecordKind};
 use observer_common::stream::{StreamKind, Verdict};
 use observer_common::table::{Nearness, StreamState};
 
+use crate::bound;
 use crate::emit;
 use crate::iov::{self, Bytes, CountedMessage, Segment};
 use crate::maps::{CALLS, NEW_CALL, STREAMS};
@@ -29,7 +30,8 @@ pub struct Call {
     /// The segments after it.
     pub segments_at: u64,
     pub segments: u64,
-    /// Bytes that moved and are not yet dealt with.
+    /// Bytes that moved, and how many of them are not yet dealt with.
+    pub moved: u64,
     pub left: u64,
     /// Further messages of the same call.
     pub messages_at: u64,
@@ -40,18 +42,6 @@ pub struct Call {
     pub scratch: [u64; 8],
     /// What a library function was called with.
     pub library: crate::tls::Arguments,
-}
-
-/// What is remembered of a thread's last TLS traffic, to tie plaintext to its socket.
-#[repr(C)]
-pub struct Thread {
-    pub received_on: u64,
-    pub received_bytes: u64,
-    pub received_ns: u64,
-    pub writing: u64,
-    pub writing_bytes: u64,
-    pub writing_ns: u64,
-    pub inside: u64,
 }
 
 /// Which way bytes moved.
@@ -88,6 +78,9 @@ pub fn on_object<const LOOP: bool>(object: &Object, moved: &Moved) {
     // SAFETY: no conditions.
     let now = unsafe { bpf_ktime_get_boot_ns() };
     touch(state, now);
+    if state.inode == 0 {
+        state.inode = object.inode_number();
+    }
     streams::apply_decision(state, &object.stream);
     let position = advance::<LOOP>(state, moved.direction, moved.len);
     let with_bytes = moved.direction == Direction::Received || nearness(state, object) == Nearness::Remote;
@@ -98,8 +91,15 @@ pub fn on_object<const LOOP: bool>(object: &Object, moved: &Moved) {
         Head { bytes: 0, len: 0 }
     };
     let treatment = streams::judge(state, head, moved.len, charge);
-    if treatment == Treatment::Skip || (treatment == Treatment::Opaque && state.opened != 0) {
+    if treatment == Treatment::Skip {
         return;
+    }
+    let mut binding = None;
+    if treatment == Treatment::Opaque {
+        binding = bound::socket_used(object.stream, moved.direction, moved.len);
+        if state.opened != 0 && binding.is_none() {
+            return;
+        }
     }
     let Some(call) = begin_call(moved, object.stream, position, now) else { return };
     call.with_bytes = with_bytes as u64;
@@ -108,6 +108,9 @@ pub fn on_object<const LOOP: bool>(object: &Object, moved: &Moved) {
     }
     if treatment == Treatment::Record {
         run::<LOOP>(call);
+    } else if let Some((plaintext, evidence)) = binding {
+        call.header.stream = plaintext;
+        bound::bind(call, object.stream, evidence);
     }
     end_call();
 }
@@ -221,6 +224,7 @@ fn begin_call(moved: &Moved, stream: u64, position: u64, now: u64) -> Option<&'s
     call.segment_left = moved.bytes.first.len;
     call.segments_at = moved.bytes.segments_at;
     call.segments = moved.bytes.segments;
+    call.moved = moved.len;
     call.left = moved.len;
     call.messages_at = moved.messages_at;
     call.messages = moved.messages;

@@ -41,8 +41,8 @@ const S_IFIFO: u16 = 0o010_000;
 const S_IFSOCK: u16 = 0o140_000;
 const SOCK_STREAM: u16 = 1;
 const AF_UNIX: u16 = 1;
-const AF_INET: u16 = 2;
-const AF_INET6: u16 = 10;
+pub const AF_INET: u16 = 2;
+pub const AF_INET6: u16 = 10;
 /// The file system of anonymous pipes.
 const PIPEFS_MAGIC: u64 = 0x5049_5045;
 
@@ -117,6 +117,12 @@ impl Object {
             _ => return None,
         };
         Some(Self { kind, stream: number_of(kind, key, sock), inode, inner: sock, family })
+    }
+
+    /// The inode's number.
+    #[inline(always)]
+    pub fn inode_number(&self) -> u64 {
+        kernel(member(self.inode, &INODE_INO)).unwrap_or(0)
     }
 
     /// The other end of a Unix socket pair, if it is still there.
@@ -246,7 +252,7 @@ fn is_anonymous(inode: u64) -> bool {
 
 /// Both ports of a TCP socket. They stay in place until the socket is freed, unlike the local port of its hash.
 #[inline(always)]
-fn ports_of(sock: u64) -> Option<u64> {
+pub fn ports_of(sock: u64) -> Option<u64> {
     let local: u16 = kernel(member(sock, &INET_SPORT))?;
     let peer: u16 = kernel(member(sock, &SOCK_DPORT))?;
     Some(u64::from(local) << 16 | u64::from(peer))

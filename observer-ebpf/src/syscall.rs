@@ -75,6 +75,7 @@ const MSG_TRUNC: u64 = 0x20;
 const MSG_ERRQUEUE: u64 = 0x2000;
 const NOT_TAKEN: u64 = MSG_OOB | MSG_PEEK | MSG_TRUNC | MSG_ERRQUEUE;
 
+const ECONNRESET: i64 = 104;
 const PROT_EXEC: u64 = 0x4;
 const MAP_ANONYMOUS: u64 = 0x20;
 /// In `thread_info.status`: the call came by the 32-bit entry, and its number means something else.
@@ -98,7 +99,7 @@ fn exit<const LOOP: bool>(context: &BtfTracePointContext) {
         number::MMAP | number::IO_URING_SETUP => return other_call(registers, call, result),
         _ => return,
     };
-    if result < 0 {
+    if result < 0 && !(result == -ECONNRESET && direction == Direction::Received) {
         return;
     }
     // SAFETY: as above.
@@ -110,7 +111,9 @@ fn exit<const LOOP: bool>(context: &BtfTracePointContext) {
             fourth: (*registers).r10,
         }
     };
-    moved::<LOOP>(call, &arguments, result as u64, direction, shape);
+    // A connection that was reset has ended, as one that was closed.
+    let result = if result < 0 { 0 } else { result as u64 };
+    moved::<LOOP>(call, &arguments, result, direction, shape);
 }
 
 #[inline(always)]

@@ -19,6 +19,10 @@ use crate::pipeline::{Pipeline, Settings};
 
 /// The kernel wakes us for full batches; what does not fill one is fetched after this.
 const LONGEST_WAIT: Duration = Duration::from_millis(100);
+/// How long a record can be on its way: the end of a process is held back until its bytes are out of the ring.
+const ON_THE_WAY: Duration = Duration::from_millis(30);
+/// On a busy host there is always more; the user waits for the end.
+const LONGEST_END: Duration = Duration::from_millis(300);
 
 /// A pipeline with all that is around it.
 pub struct Agent {
@@ -93,40 +97,62 @@ impl Agent {
         let mut stop = pin!(stop);
         self.output(|exporter| exporter.ready(source.facts()))?;
         loop {
-            let wait =
-                self.pipeline.deadline().map_or(LONGEST_WAIT, |at| at.since(source.now()).min(LONGEST_WAIT));
+            let now = source.now();
+            let wait = self.pipeline.deadline().map_or(LONGEST_WAIT, |at| at.since(now).min(LONGEST_WAIT));
             let stopped = tokio::select! {
                 biased;
                 () = &mut stop => true,
                 () = source.wait(Some(wait)) => false,
             };
-            let mut taken = Ok(());
-            source.drain(&mut |record| {
-                if taken.is_ok() {
-                    taken = self.take(record);
-                }
-            });
-            taken?;
-            let now = source.now();
-            if stopped || self.pipeline.deadline().is_some_and(|deadline| deadline <= now) {
-                self.take(Record::time(now))?;
+            let asked_at = source.now();
+            if self.drain(&mut source)? == 0 && self.pipeline.deadline().is_some_and(|due| due <= asked_at) {
+                // Records bring their time with them; only where none came must it be told.
+                self.take(Record::time(asked_at))?;
             }
-            while let Some((stream, verdict)) = self.pipeline.next_verdict() {
-                source.decide(stream.0, verdict);
+            if stopped || self.has_enough() {
+                return self.end(source).await;
             }
             self.probes = source.facts().attached_probes;
-            if stopped || self.has_enough() {
-                return self.finish(now);
-            }
             self.turn()?;
         }
+    }
+
+    /// Takes all records that there are, and tells the kernel what the pipeline thinks of their streams.
+    fn drain(&mut self, source: &mut KernelSource) -> Result<u64, Error> {
+        let before = self.tally.records;
+        let mut taken = Ok(());
+        source.drain(&mut |record| {
+            if taken.is_ok() {
+                taken = self.take(record);
+            }
+        });
+        while let Some((stream, verdict)) = self.pipeline.next_verdict() {
+            source.decide(stream.0, verdict);
+        }
+        taken.map(|()| self.tally.records - before)
+    }
+
+    /// Takes what was recorded until now: some records are on their way to us, some wait for their turn.
+    async fn end(mut self, mut source: KernelSource) -> Result<Tally, Error> {
+        let asked_at = source.now();
+        loop {
+            let taken = self.drain(&mut source)?;
+            let spent = source.now().since(asked_at);
+            if (taken == 0 && spent > ON_THE_WAY) || spent > LONGEST_END || self.has_enough() {
+                break;
+            }
+            source.wait(Some(ON_THE_WAY)).await;
+        }
+        let now = source.now();
+        self.take(Record::time(now))?;
+        self.finish(now)
     }
 
     /// Takes a capture file through the pipeline. The passing of time is in the file.
     ///
     /// # Errors
     /// The file cannot be read or an output cannot be written.
-    pub fn replay(mut self, mut reader: Reader) -> Result<Tally, Error> {
+    pub fn replay(mut self, mut reader: Reader<impl io::Read>) -> Result<Tally, Error> {
         let mut last = Timestamp::default();
         while !self.has_enough()
             && let Some(record) = reader.next()?

@@ -7,10 +7,12 @@ use anyhow::{Context as _, Result};
 
 use crate::process;
 
-/// The folder of the workspace's `Cargo.toml`.
-pub fn root() -> &'static Path {
-    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
-    package.parent().unwrap_or(package)
+/// The folder of the workspace's `Cargo.toml`: of the one that `cargo xtask` was called in, which need not be the one
+/// that this program was built in when several share a target directory.
+pub fn root() -> PathBuf {
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    let package = PathBuf::from(package);
+    package.parent().map(Path::to_owned).unwrap_or(package)
 }
 
 /// A `cargo` of the pinned toolchain, run in the workspace.

@@ -8,7 +8,6 @@ use clap::Args;
 use super::flags::{CaptureFlags, FilterFlags};
 use super::{live, tell};
 use crate::agent::Agent;
-use crate::capture::kernel::DEFAULT_RING_BYTES;
 use crate::error::Error;
 use crate::export::http;
 use crate::export::prometheus::Prometheus;
@@ -32,7 +31,6 @@ impl Run {
     pub fn run(self) -> Result<(), Error> {
         let filter = self.filter.filter()?;
         let prometheus = Prometheus::new()?;
-        prometheus.ring_bytes(DEFAULT_RING_BYTES);
         let listener = http::listen(self.listen)?;
         let address = listener.local_addr().unwrap_or(self.listen);
         let readiness = http::serve(listener, prometheus.registry())?;

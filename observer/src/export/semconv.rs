@@ -10,46 +10,6 @@ use crate::pipeline::observation::{Call, Outcome, Subject, Transport};
 pub const OPERATION_BUCKETS: &[f64] =
     &[0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0];
 
-/// Methods of all revisions, requests first. Others exist: extensions and vendors add their own.
-pub const METHODS: &[&str] = &[
-    "initialize",
-    "ping",
-    "server/discover",
-    "tools/list",
-    "tools/call",
-    "prompts/list",
-    "prompts/get",
-    "resources/list",
-    "resources/templates/list",
-    "resources/read",
-    "resources/subscribe",
-    "resources/unsubscribe",
-    "subscriptions/listen",
-    "completion/complete",
-    "logging/setLevel",
-    "tasks/get",
-    "tasks/cancel",
-    "tasks/list",
-    "tasks/result",
-    "tasks/update",
-    "sampling/createMessage",
-    "roots/list",
-    "elicitation/create",
-    "notifications/initialized",
-    "notifications/cancelled",
-    "notifications/progress",
-    "notifications/message",
-    "notifications/roots/list_changed",
-    "notifications/resources/updated",
-    "notifications/resources/list_changed",
-    "notifications/tools/list_changed",
-    "notifications/prompts/list_changed",
-    "notifications/elicitation/complete",
-    "notifications/tasks",
-    "notifications/tasks/status",
-    "notifications/subscriptions/acknowledged",
-];
-
 /// Methods whose duration says how long somebody listened or waited, not how long work took.
 const WAITING: &[&str] = &["subscriptions/listen", "tasks/result", "tasks/get"];
 

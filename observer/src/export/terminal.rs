@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Exporter, Vitals};
 use crate::capture::kernel::StartFacts;
-use crate::pipeline::observation::{Call, CallDirection, Observation, Peer, Subject};
+use crate::pipeline::observation::{BlindSpot, Call, CallDirection, Observation, Peer, Subject};
 use crate::pipeline::private::Private;
 use crate::pipeline::time::{Rfc3339, Timestamp, WallClock};
 
@@ -96,10 +96,8 @@ impl<W: Write> Exporter for Terminal<W> {
                 self.note(it.at, clock, format_args!("LOST {records} records, {bytes} bytes: {}", it.cause))
             }
             Observation::BlindSpot(it) => {
-                let (kind, exe, reason) =
-                    (Clean(&it.facts.kind), Clean(&it.facts.exe), Clean(&it.facts.reason));
-                let pid = it.process.pid;
-                self.note(it.at, clock, format_args!("CANNOT SEE {exe} (pid {pid}): {reason} [{kind}]"))
+                let (place, reason) = (place(it), Clean(&it.facts.reason));
+                self.note(it.at, clock, format_args!("CANNOT SEE {place}: {reason}"))
             }
             // Of interest to programs, noise to people who watch calls.
             Observation::Notification(_) | Observation::SessionStarted(_) | Observation::SessionEnded(_) => {
@@ -121,6 +119,17 @@ impl fmt::Display for Clean<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let acts = |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
         self.0.chars().try_for_each(|c| fmt::Write::write_char(f, if acts(c) { ' ' } else { c }))
+    }
+}
+
+/// What cannot be seen into: an executable or a file, of one process or of all; else the kind alone.
+pub fn place(spot: &BlindSpot) -> String {
+    let pid = spot.process.pid;
+    match (&*spot.facts.exe, pid) {
+        ("", 0) => Clean(&spot.facts.kind).to_string(),
+        ("", pid) => format!("process {pid}"),
+        (exe, 0) => Clean(exe).to_string(),
+        (exe, pid) => format!("{} of process {pid}", Clean(exe)),
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::time::Duration;
 
-use super::terminal::Clean;
+use super::terminal::{Clean, place};
 use super::{Exporter, Vitals};
 use crate::pipeline::observation::Observation;
 use crate::pipeline::time::{Timestamp, WallClock};
@@ -47,8 +47,7 @@ impl<W: Write> Exporter for Warnings<W> {
                 writeln!(self.output, "warning: lost {records} records, {bytes} bytes: {}", loss.cause)
             }
             Observation::BlindSpot(spot) if self.is_due(&spot.facts.kind, spot.at) => {
-                let (exe, reason) = (Clean(&spot.facts.exe), Clean(&spot.facts.reason));
-                writeln!(self.output, "warning: cannot see {exe} (pid {}): {reason}", spot.process.pid)
+                writeln!(self.output, "warning: cannot see {}: {}", place(spot), Clean(&spot.facts.reason))
             }
             _ => Ok(()),
         };

@@ -72,6 +72,7 @@ impl Pipeline {
     /// A call ends without an answer.
     pub(super) fn end_unanswered(&mut self, open: OpenCall, outcome: Outcome) {
         let certainty = if open.whole { Certainty::Whole } else { Certainty::TimesOnly };
+        let outcome = open.outcome_without_answer(outcome);
         self.complete(open, None, None, Ending { outcome, error_code: None, certainty });
     }
 
@@ -79,8 +80,8 @@ impl Pipeline {
     pub(super) fn end_without_connection(&mut self, connection: &Connection, open: OpenCall) {
         if connection.label == Label::Mcp {
             let parties = [self.peer_of(connection, End::A), self.peer_of(connection, End::B)];
-            let end =
-                Ending { outcome: Outcome::Abandoned, error_code: None, certainty: Certainty::Inferred };
+            let outcome = open.outcome_without_answer(Outcome::Abandoned);
+            let end = Ending { outcome, error_code: None, certainty: Certainty::Inferred };
             let call = self.build(open, None, None, &end, parties);
             self.show(call);
         }

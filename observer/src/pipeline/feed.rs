@@ -144,7 +144,7 @@ impl Pipeline {
         let payloads = self.settings.payloads;
         let lines = connection.may_begin_with_a_banner();
         let captured = connection.verdict == Some(Verdict::Capture);
-        let mut restarted = false;
+        let (mut restarted, mut holes) = (false, 0);
         let way = connection.way_mut(to);
         let (flow, reader, unread, may_skip) =
             (&mut way.flow, &mut way.reader, &mut way.unread, &mut way.may_skip);
@@ -159,9 +159,13 @@ impl Pipeline {
                 restarted = true;
                 *may_skip = !captured;
             } else {
+                holes += u64::from(matches!(piece, Piece::Gap { .. }));
                 reader.push(piece, limits, lines, &mut found);
             }
         });
+        if self.label(id) == Label::Mcp {
+            (0..holes).for_each(|_| self.health.fault(Stage::Reassembly, "hole"));
+        }
         if restarted {
             self.restart_exchanges(id, to);
         }

@@ -101,18 +101,11 @@ fn live() -> Result<Tally> {
 /// In each guest: the workload, then real clients and servers. Everything is built out here.
 fn guests(arguments: &Arguments) -> Result<Tally> {
     let programs = Programs::build()?;
-    let text =
-        |path: &Path| path.to_str().map(str::to_owned).context("the target directory's path is no text");
-    let session = [
-        text(&std::env::current_exe()?)?,
-        "session".to_owned(),
-        format!("--observer={}", text(&programs.observer)?),
-        format!("--peers={}", text(&programs.peers)?),
-        "--mode=syscall".to_owned(),
-    ];
+    process::run(workspace::cargo().args(["build", "--package", "kernel-tests", "--bins"]))?;
+    let tasks = [("workload", workload(&programs)?), ("session", session(&programs)?)];
     let mut tally = Tally::default();
     for kernel in arguments.guests.kernels()? {
-        for (what, command) in [("session", &session[..])] {
+        for (what, command) in &tasks {
             println!("-- Linux {}: {what}", kernel.name);
             tally += match vm::run_in(kernel, command, GUEST_LIMIT) {
                 Ok(0) => Tally::ONE,
@@ -122,6 +115,24 @@ fn guests(arguments: &Arguments) -> Result<Tally> {
         }
     }
     Ok(tally)
+}
+
+/// Nobody else moves bytes in a guest, so there the sums have to be exact for the whole of it.
+fn workload(programs: &Programs) -> Result<Vec<String>> {
+    let flags = ["check", "--alone", "--mode=syscall", "--dir=/run/workload"].map(str::to_owned);
+    let observer = format!("--observer={}", text(&programs.observer)?);
+    Ok([text(&programs.peers.join("workload"))?].into_iter().chain(flags).chain([observer]).collect())
+}
+
+fn session(programs: &Programs) -> Result<Vec<String>> {
+    let observer = format!("--observer={}", text(&programs.observer)?);
+    let peers = format!("--peers={}", text(&programs.peers)?);
+    let this = text(&std::env::current_exe()?)?;
+    Ok(vec![this, "session".to_owned(), "--mode=syscall".to_owned(), observer, peers])
+}
+
+fn text(path: &Path) -> Result<String> {
+    path.to_str().map(str::to_owned).context("the target directory's path is no text")
 }
 
 fn failed(why: &str) -> Tally {

@@ -22,7 +22,7 @@ pub fn opens_with_purpose(source: &Source) -> Vec<Finding> {
 pub fn short_enough(source: &Source) -> Vec<Finding> {
     let lines = source.lines_before_tests;
     match lines {
-        _ if !source.is_rust() => Vec::new(),
+        _ if !source.is_rust() || source.is_test() => Vec::new(),
         0..=WARN_LINES => Vec::new(),
         _ if lines <= MOST_LINES => vec![Finding::warned(1, format!("{lines} lines before its tests"))],
         _ => vec![Finding::refused(1, format!("{lines} lines before its tests, {MOST_LINES} are the most"))],

@@ -87,7 +87,8 @@ fn lines(console: impl Read + Send + 'static) -> Receiver<String> {
 /// The command as a shell script: with this task's search path, in the workspace.
 fn script(command: &[String]) -> Result<String> {
     let words: Vec<_> = command.iter().map(|word| quoted(word)).collect();
-    let folder = workspace::root().to_str().context("the workspace's path is no text")?;
+    let root = workspace::root();
+    let folder = root.to_str().context("the workspace's path is no text")?;
     let variable = |name: &str| {
         let value = std::env::var(name).ok()?;
         Some(format!("export {name}={}\n", quoted(&value)))

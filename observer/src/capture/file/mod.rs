@@ -14,7 +14,6 @@ pub mod writer;
 
 use std::path::Path;
 
-use observer_common::process::ProcessKey;
 use observer_common::record::{HEADER_LEN, RecordHeader};
 use serde::{Deserialize, Serialize};
 
@@ -77,25 +76,6 @@ fn header_to_bytes(header: &RecordHeader) -> [u8; HEADER_LEN] {
     bytes
 }
 
-fn header_from_bytes(bytes: &[u8; HEADER_LEN]) -> RecordHeader {
-    let mut rest = &bytes[..];
-    RecordHeader {
-        layout: u16::from_ne_bytes(take(&mut rest)),
-        kind: u16::from_ne_bytes(take(&mut rest)),
-        payload_len: u32::from_ne_bytes(take(&mut rest)),
-        moved_len: u32::from_ne_bytes(take(&mut rest)),
-        cpu: u32::from_ne_bytes(take(&mut rest)),
-        at_ns: u64::from_ne_bytes(take(&mut rest)),
-        position: u64::from_ne_bytes(take(&mut rest)),
-        process: ProcessKey {
-            pid: u32::from_ne_bytes(take(&mut rest)),
-            tid: u32::from_ne_bytes(take(&mut rest)),
-            started_ns: u64::from_ne_bytes(take(&mut rest)),
-        },
-        stream: u64::from_ne_bytes(take(&mut rest)),
-    }
-}
-
 fn put<const N: usize>(rest: &mut &mut [u8], field: [u8; N]) {
     if let Some((place, behind)) = std::mem::take(rest).split_first_chunk_mut() {
         *place = field;
@@ -118,6 +98,7 @@ mod tests {
     use super::*;
     use crate::capture::Record;
     use crate::pipeline::time::Timestamp;
+    use observer_common::process::ProcessKey;
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
     use std::path::PathBuf;
@@ -179,7 +160,7 @@ mod tests {
         let bytes = header_to_bytes(&record(b"abc").header);
         assert_eq!(bytes[4..8], 3u32.to_ne_bytes(), "payload_len at its offset of the repr(C) struct");
         assert_eq!(bytes[48..56], 0xdddd_eeee_ffff_0123_u64.to_ne_bytes());
-        assert_eq!(header_from_bytes(&bytes), record(b"abc").header);
+        assert_eq!(RecordHeader::from_bytes(&bytes), record(b"abc").header);
     }
 
     #[test]

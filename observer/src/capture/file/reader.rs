@@ -4,12 +4,9 @@ use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use observer_common::record::{HEADER_LEN, LAYOUT};
+use observer_common::record::{HEADER_LEN, LAYOUT, RecordHeader};
 
-use super::{
-    BYTE_ORDER, HEAD_LEN, Head, HostFacts, MAGIC, MOST_FACTS, MOST_PAYLOAD, VERSION, header_from_bytes,
-    refused, take,
-};
+use super::{BYTE_ORDER, HEAD_LEN, Head, HostFacts, MAGIC, MOST_FACTS, MOST_PAYLOAD, VERSION, refused, take};
 use crate::capture::Record;
 use crate::error::Error;
 use crate::pipeline::time::WallClock;
@@ -19,9 +16,9 @@ use crate::pipeline::time::WallClock;
 /// A recorder that was killed leaves a torn last record: it is left out, and [`torn_bytes`](Self::torn_bytes)
 /// tells so.
 #[derive(Debug)]
-pub struct Reader {
+pub struct Reader<R = BufReader<File>> {
     path: PathBuf,
-    file: BufReader<File>,
+    file: R,
     head: Head,
     payload: Vec<u8>,
     torn_bytes: u64,
@@ -34,7 +31,16 @@ impl Reader {
     /// It cannot be read, or is no capture file of this version.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let failed = |source| Error::Io { act: format!("open {}", path.display()), source };
-        let mut file = BufReader::new(File::open(path).map_err(failed)?);
+        Self::new(path, BufReader::new(File::open(path).map_err(failed)?))
+    }
+}
+
+impl<R: Read> Reader<R> {
+    /// Reads the head from `file`; `path` is for messages.
+    ///
+    /// # Errors
+    /// It cannot be read, or is no capture file of this version.
+    pub fn new(path: &Path, mut file: R) -> Result<Self, Error> {
         let head = read_head(path, &mut file)?;
         Ok(Self { path: path.to_owned(), file, head, payload: Vec::new(), torn_bytes: 0 })
     }
@@ -56,7 +62,7 @@ impl Reader {
             self.torn_bytes = found as u64;
             return Ok(None);
         }
-        let header = header_from_bytes(&bytes);
+        let header = RecordHeader::from_bytes(&bytes);
         if header.layout != LAYOUT {
             return Err(refused(&self.path, other_layout(header.layout)));
         }

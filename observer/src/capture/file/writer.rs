@@ -13,9 +13,9 @@ use crate::error::Error;
 
 /// A capture file that is being written.
 #[derive(Debug)]
-pub struct Writer {
+pub struct Writer<W: Write = BufWriter<File>> {
     path: PathBuf,
-    file: BufWriter<File>,
+    file: W,
 }
 
 impl Writer {
@@ -32,7 +32,17 @@ impl Writer {
             io::ErrorKind::AlreadyExists if !force => refused(path, "exists already; --force replaces it"),
             _ => Error::Io { act: format!("create {}", path.display()), source },
         })?;
-        let mut writer = Self { path: path.to_owned(), file: BufWriter::with_capacity(1 << 18, file) };
+        Self::new(path, BufWriter::with_capacity(1 << 18, file), head)
+    }
+}
+
+impl<W: Write> Writer<W> {
+    /// Writes the head to `file`; `path` is for messages.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn new(path: &Path, file: W, head: &Head) -> Result<Self, Error> {
+        let mut writer = Self { path: path.to_owned(), file };
         writer.write_head(head).map_err(|source| writer.failed(source))?;
         Ok(writer)
     }
@@ -57,8 +67,9 @@ impl Writer {
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn finish(mut self) -> Result<(), Error> {
-        self.flush()
+    pub fn finish(mut self) -> Result<W, Error> {
+        self.flush()?;
+        Ok(self.file)
     }
 
     fn write_head(&mut self, head: &Head) -> io::Result<()> {

@@ -3,6 +3,7 @@
 use std::fs;
 
 use observer_common::process::ProcessKey;
+use rustc_hash::FxHashMap;
 
 use super::containers::container_id;
 use crate::pipeline::input::ProcessFacts;
@@ -58,6 +59,38 @@ pub fn is_alive(pid: u32) -> bool {
     fs::exists(format!("/proc/{pid}")).unwrap_or(true)
 }
 
+/// Inodes of the pipes and sockets that a process has open.
+pub fn open_inodes(pid: u32) -> Vec<u64> {
+    let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else { return Vec::new() };
+    let links = entries.flatten().filter_map(|entry| fs::read_link(entry.path()).ok());
+    links.filter_map(|link| inode_in(link.to_str()?)).collect()
+}
+
+/// The inode in the text of a descriptor's link: `pipe:[42]`, `socket:[42]`.
+fn inode_in(link: &str) -> Option<u64> {
+    let rest = link.strip_prefix("pipe:[").or_else(|| link.strip_prefix("socket:["))?;
+    rest.strip_suffix(']')?.parse().ok()
+}
+
+/// Processes asked about in one sweep, each once.
+#[derive(Default)]
+pub struct Asked {
+    alive: FxHashMap<u32, bool>,
+    open: FxHashMap<u32, Vec<u64>>,
+}
+
+impl Asked {
+    /// Whether there is a process with this number.
+    pub fn lives(&mut self, pid: u32) -> bool {
+        *self.alive.entry(pid).or_insert_with(|| is_alive(pid))
+    }
+
+    /// Whether the process has this pipe or socket open.
+    pub fn holds(&mut self, pid: u32, inode: u64) -> bool {
+        self.open.entry(pid).or_insert_with(|| open_inodes(pid)).contains(&inode)
+    }
+}
+
 /// Arguments, each of which a zero byte ends.
 pub fn split_arguments(bytes: &[u8]) -> Vec<String> {
     let bytes = bytes.strip_suffix(b"\0").unwrap_or(bytes);
@@ -99,6 +132,16 @@ mod tests {
         assert_eq!(parent, std::os::unix::process::parent_id());
         assert!(key.started_ns > 0 && key.started_ns % TICK_NS == 0);
         assert!(all().contains(&std::process::id()));
+    }
+
+    #[test]
+    fn knows_what_this_process_has_open() {
+        let (reader, _writer) = std::io::pipe().unwrap();
+        let link = fs::read_link(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&reader))).unwrap();
+        let inode = inode_in(link.to_str().unwrap()).unwrap();
+        assert!(Asked::default().holds(std::process::id(), inode));
+        drop((reader, _writer));
+        assert!(!Asked::default().holds(std::process::id(), inode));
     }
 
     #[test]

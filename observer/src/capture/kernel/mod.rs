@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+#[cfg(feature = "kernel")]
 use super::host::BootClock;
 
 #[cfg(not(feature = "kernel"))]
@@ -111,6 +112,7 @@ pub struct StartFacts {
 }
 
 /// The clock that the kernel stamps records with.
+#[cfg(feature = "kernel")]
 fn boot_clock() -> BootClock {
     BootClock
 }

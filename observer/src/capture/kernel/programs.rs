@@ -15,11 +15,12 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/ob
 
 const TYPES_AT: &str = "/sys/kernel/btf/vmlinux";
 
-/// Programs on tracepoints of processes, without which names and ends would be missing.
-const LIFECYCLE: [(&str, &str); 3] = [
+/// Programs on tracepoints of processes and connections, without which names and ends would be missing.
+const LIFECYCLE: [(&str, &str); 4] = [
     ("process_exec", "sched_process_exec"),
     ("process_fork", "sched_process_fork"),
     ("process_exit", "sched_process_exit"),
+    ("socket_state", "inet_sock_set_state"),
 ];
 
 /// Programs that are loaded and attached.

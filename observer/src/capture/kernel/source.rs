@@ -11,10 +11,10 @@ use super::attach::Libraries;
 use super::control::{Made, Processes, made};
 use super::losses::Losses;
 use super::ring::Ring;
-use super::verdicts::Verdicts;
+use super::verdicts::{Holders, Verdicts};
 use super::{Options, StartFacts, boot_clock, programs};
 use crate::capture::Record;
-use crate::capture::host::processes;
+use crate::capture::host::processes::{self, Asked};
 use crate::error::Error;
 use crate::pipeline::time::{Timestamp, WallClock};
 
@@ -180,8 +180,18 @@ impl KernelSource {
         }
         if now >= self.sweep_at {
             self.sweep_at = now.after(SWEEP_EVERY);
-            self.verdicts.sweep(now.as_nanos(), &processes::is_alive);
+            self.verdicts.sweep(now.as_nanos(), &mut Asked::default());
         }
+    }
+}
+
+impl Holders for Asked {
+    fn lives(&mut self, pid: u32) -> bool {
+        Self::lives(self, pid)
+    }
+
+    fn holds(&mut self, pid: u32, inode: u64) -> bool {
+        Self::holds(self, pid, inode)
     }
 }
 

@@ -14,7 +14,9 @@ use self::metrics::Metrics;
 use super::labels::{Family, Labels, OTHER};
 use super::semconv::{self, Vantage};
 use super::{Exporter, Vitals};
+use crate::capture::kernel::StartFacts;
 use crate::error::Error;
+use crate::pipeline::mcp::method;
 use crate::pipeline::observation::{Call, CallDirection, Loss, Notification, Observation, Peer};
 use crate::pipeline::time::WallClock;
 
@@ -51,16 +53,11 @@ impl Prometheus {
         self.registry.clone()
     }
 
-    /// Says how large the ring is.
-    pub fn ring_bytes(&self, bytes: u32) {
-        self.metrics.ring_bytes.with([]).set(i64::from(bytes));
-    }
-
     fn call(&mut self, call: &Call) {
         let answered = semconv::is_answered(call);
         let server = peer(&mut self.labels, Family::Server, &call.server, answered);
         let outcome = call.outcome.name();
-        self.metrics.requests.with([server, method(&call.method), outcome]).inc();
+        self.metrics.requests.with([server, method_label(&call.method), outcome]).inc();
         if let Some(tool) = semconv::tool(call) {
             let client = peer(&mut self.labels, Family::Client, &call.client, answered);
             let tool = self.labels.tool(server, tool, answered);
@@ -84,7 +81,7 @@ impl Prometheus {
         let operation = semconv::operation_name(call);
         let transport = semconv::network_transport(call.transport);
         let protocol = semconv::network_protocol_name(call.transport);
-        let method = method(&call.method);
+        let method = method_label(&call.method);
         if let Some(duration) = call.client_duration {
             let error = semconv::error_type(call, Vantage::Client).unwrap_or_default();
             let (address, port) = asked_address(call);
@@ -107,7 +104,7 @@ impl Prometheus {
 
     fn notification(&mut self, it: &Notification) {
         let server = peer(&mut self.labels, Family::Server, &it.server, false);
-        self.metrics.notifications.with([server, method(&it.method), it.direction.name()]).inc();
+        self.metrics.notifications.with([server, method_label(&it.method), it.direction.name()]).inc();
     }
 
     /// A hole in one stream was counted already when the kernel reported its records as lost.
@@ -120,6 +117,11 @@ impl Prometheus {
 }
 
 impl Exporter for Prometheus {
+    fn ready(&mut self, facts: &StartFacts) -> io::Result<()> {
+        self.metrics.ring_bytes.with([]).set(i64::from(facts.ring_bytes));
+        Ok(())
+    }
+
     fn export(&mut self, observation: &Observation, _clock: WallClock) -> io::Result<()> {
         match observation {
             Observation::Call(call) => self.call(call),
@@ -159,8 +161,8 @@ fn peer<'a>(labels: &mut Labels, family: Family, peer: &'a Peer, answered: bool)
     labels.name(family, peer.label().unwrap_or_default(), answered || !names_itself)
 }
 
-fn method(name: &str) -> &'static str {
-    semconv::METHODS.iter().find(|known| **known == name).copied().unwrap_or(OTHER)
+fn method_label(name: &str) -> &'static str {
+    method::known(name).map_or(OTHER, |known| known.name)
 }
 
 /// `server.address` and `server.port`: of the side that is asked, where that is the one that listens.

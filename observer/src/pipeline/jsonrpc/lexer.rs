@@ -221,9 +221,7 @@ impl Lexer {
                 return Some(Token::Bad);
             }
         }
-        let Some((plain, behind)) =
-            memchr::memchr2(b'"', b'\\', rest).and_then(|at| rest.split_at_checked(at))
-        else {
+        let Some((plain, behind)) = find_special(rest).and_then(|at| rest.split_at_checked(at)) else {
             self.text.add(rest);
             *rest = &[];
             return Some(Token::More);
@@ -268,6 +266,20 @@ impl Lexer {
         self.end(token)
     }
 }
+
+/// The next quote or backslash. Most keys and many values are short: they are not worth the call.
+fn find_special(bytes: &[u8]) -> Option<usize> {
+    let special = |byte: &u8| matches!(byte, b'"' | b'\\');
+    match bytes.split_at_checked(SHORT) {
+        None => bytes.iter().position(special),
+        Some((short, long)) => {
+            short.iter().position(special).or_else(|| memchr::memchr2(b'"', b'\\', long).map(|at| at + SHORT))
+        }
+    }
+}
+
+/// Length of a short string.
+const SHORT: usize = 12;
 
 /// Which of the open levels are objects, one bit each.
 #[derive(Debug)]

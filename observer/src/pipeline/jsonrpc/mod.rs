@@ -3,6 +3,7 @@
 //! In: the bytes of one text, as they come. Out: [`Message`]s with only the members that MCP needs. No message is
 //! held in memory, see [`skim`].
 
+mod draft;
 mod lexer;
 mod paths;
 pub mod skim;
@@ -14,6 +15,8 @@ use super::private::Private;
 /// A JSON-RPC message, or what is known of one.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Message {
+    /// Whether `jsonrpc` is `"2.0"`.
+    pub says_jsonrpc: bool,
     /// `method`, cut to the kept length.
     pub method: Option<Box<str>>,
     /// `id`.

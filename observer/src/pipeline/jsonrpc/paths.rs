@@ -5,6 +5,7 @@ use super::Member;
 /// What a member is good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Keep {
+    Version,
     Id,
     Method,
     Params,
@@ -15,6 +16,7 @@ pub(super) enum Keep {
 
 /// The kept members by path. `[]` stands for any element of an array. A member may have several paths.
 pub(super) const PATHS: &[(&[&str], Keep)] = &[
+    (&["jsonrpc"], Keep::Version),
     (&["id"], Keep::Id),
     (&["method"], Keep::Method),
     (&["result"], Keep::Result),
@@ -191,7 +193,7 @@ mod tests {
     #[test]
     fn other_keys_are_not() {
         assert_eq!(Place::MESSAGE.member(b"[]"), None);
-        assert_eq!(Place::MESSAGE.member(b"jsonrpc"), None);
+        assert_eq!(Place::MESSAGE.member(b"extra"), None);
         assert_eq!(Place::MESSAGE.item(), None);
         assert_eq!(LONGEST_KEY, "io.modelcontextprotocol/protocolVersion".len());
     }

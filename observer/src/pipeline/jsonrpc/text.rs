@@ -174,4 +174,14 @@ mod tests {
         assert_eq!(unescape(5, "aéé"), "aéé");
         assert_eq!(unescape(4, r"ab\u20ac"), "ab");
     }
+
+    #[test]
+    fn no_more_is_held_than_is_wanted() {
+        for limit in [0, 8] {
+            let mut text = Text::default();
+            text.begin(limit);
+            (0..1000).for_each(|_| text.add(&[b'x'; 1000]));
+            assert!(text.bytes.capacity() <= limit, "{}", text.bytes.capacity());
+        }
+    }
 }

@@ -61,6 +61,9 @@ fn is_foreign(message: &Message) -> bool {
 }
 
 fn is_proof(message: &Message) -> bool {
+    if !message.says_jsonrpc {
+        return false; // logs of MCP traffic have the same methods and ids, this observer's own output too
+    }
     let has = |member| message.member(member).is_some();
     let date = |member| message.string(member).is_some_and(is_revision);
     match message.shape() {
@@ -95,6 +98,7 @@ mod tests {
 
     fn request(method: &str, members: Vec<(Member, Kept)>) -> Message {
         Message {
+            says_jsonrpc: true,
             method: Some(method.into()),
             id: MessageId::Id(Id::Number("1".into())),
             params_are_object: true,
@@ -123,6 +127,12 @@ mod tests {
         assert_eq!(weigh(&request("tools/list", vec![])), Evidence::Mcp);
         let modern = vec![(Member::MetaVersion, string("2026-07-28"))];
         assert_eq!(weigh(&request("tasks/get", modern)), Evidence::Mcp);
+    }
+
+    #[test]
+    fn a_log_of_mcp_is_not_mcp() {
+        let logged = Message { says_jsonrpc: false, ..request("tools/call", vec![]) };
+        assert_eq!(weigh(&logged), Evidence::None);
     }
 
     #[test]

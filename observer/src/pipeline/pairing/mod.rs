@@ -84,6 +84,13 @@ pub struct Calls {
     next: u64,
 }
 
+impl OpenCall {
+    /// How it ends without an answer, `outcome` being what ends it: one that was taken back stays so.
+    pub fn outcome_without_answer(&self, outcome: Outcome) -> Outcome {
+        if self.doom.1 == Outcome::Cancelled { Outcome::Cancelled } else { outcome }
+    }
+}
+
 impl Calls {
     /// For at most so many calls.
     pub fn new(limit: usize) -> Self {
@@ -136,7 +143,7 @@ impl Calls {
             && at < call.doom.0
         {
             self.due.clear(id, call.doom.0);
-            call.doom = (at, outcome);
+            call.doom = (at, call.outcome_without_answer(outcome));
             self.due.set(id, at);
         }
     }

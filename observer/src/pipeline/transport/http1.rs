@@ -11,7 +11,7 @@ use super::body::{Body, Content, Framing, Progress};
 use super::chunked::Chunks;
 use super::cursor::Cursor;
 use super::head::{self, Delimiters};
-use super::resync::{self, Found, Head, Side, Window};
+use super::resync::{self, Head, Side, Window};
 use super::{Fields, Frame, Frames};
 use crate::pipeline::limits::Limits;
 use crate::pipeline::reassembly::{Mark, Piece};
@@ -62,12 +62,12 @@ impl Responses {
 
 /// Either direction.
 #[derive(Debug)]
-struct Flow {
-    side: Side,
-    limits: Limits,
-    state: State,
+pub(super) struct Flow {
+    pub(super) side: Side,
+    pub(super) limits: Limits,
+    pub(super) state: State,
     /// Beginning of a head, or the end of what was searched.
-    window: Window,
+    pub(super) window: Window,
     expected: VecDeque<Expected>,
     /// More requests waited for responses than are remembered.
     shed: bool,
@@ -83,7 +83,7 @@ struct Flow {
 /// ```
 /// From `Head`, `Stopped` is reached when the connection changes to another protocol.
 #[derive(Debug)]
-enum State {
+pub(super) enum State {
     Head,
     Search {
         /// An event stream that may be joined again.
@@ -203,71 +203,8 @@ impl Flow {
         }
     }
 
-    /// Looks for a place to go on.
-    fn search(&mut self, cursor: &mut Cursor<'_>, out: &mut impl Frames) {
-        let searched = self.window.bytes().len();
-        let block = cursor.rest().get(..SEARCHED_AT_ONCE).unwrap_or(cursor.rest());
-        self.window.add(cursor.mark(), block);
-        let State::Search { found, aligned, .. } = &mut self.state else { return };
-        if !*found {
-            match resync::find(self.side, self.window.bytes(), *aligned) {
-                Found::Nothing(useless) => {
-                    *aligned &= useless == 0;
-                    self.window.drop_front(useless);
-                    cursor.take(block.len());
-                    return;
-                }
-                Found::Head(start) => {
-                    *found = true;
-                    return self.found_head(start, searched, cursor, out);
-                }
-                Found::Chunk { data, size } => return self.join_stream(data, size, searched, cursor, out),
-            }
-        }
-        self.found_head(0, searched, cursor, out);
-    }
-
-    /// A start line is at `start` of the window, of which the first `searched` bytes are not the cursor's.
-    fn found_head(&mut self, start: usize, searched: usize, cursor: &mut Cursor<'_>, out: &mut impl Frames) {
-        let before = self.window.bytes().len();
-        let block = before.saturating_sub(searched);
-        self.window.drop_front(start);
-        match resync::head(self.side, self.window.bytes(), true, searched.saturating_sub(start)) {
-            Head::Complete(len) => {
-                cursor.take((start + len).saturating_sub(searched));
-                self.message_in_window(len, cursor.last(), out);
-            }
-            Head::Incomplete if before - start <= self.limits.http_head_bytes => {
-                cursor.take(block);
-            }
-            _ => {
-                cursor.take(block);
-                self.window.clear();
-                self.search_again();
-            }
-        }
-    }
-
-    /// The data of a chunk begins at `data` of the window.
-    fn join_stream(
-        &mut self,
-        data: usize,
-        size: u64,
-        searched: usize,
-        cursor: &mut Cursor<'_>,
-        out: &mut impl Frames,
-    ) {
-        let mut body = Body::joined(&self.limits, size, self.window.mark(data.saturating_sub(1)));
-        for mut byte in self.window.replay(data, searched.saturating_sub(data)) {
-            body.push(&mut byte, out);
-        }
-        cursor.take(data.saturating_sub(searched));
-        self.window.clear();
-        self.state = State::Body(body);
-    }
-
     /// The window begins with a head of `len` bytes.
-    fn message_in_window(&mut self, len: usize, last_byte: Mark, out: &mut impl Frames) {
+    pub(super) fn message_in_window(&mut self, len: usize, last_byte: Mark, out: &mut impl Frames) {
         let window = std::mem::take(&mut self.window);
         self.message(window.bytes().get(..len).unwrap_or_default(), window.mark(0), last_byte, out);
     }
@@ -409,27 +346,377 @@ impl Flow {
         self.state = State::Search { stream, found: false, aligned };
     }
 
-    /// What was found was no head.
-    fn search_again(&mut self) {
-        if let State::Search { found, aligned, .. } = &mut self.state {
-            (*found, *aligned) = (false, false);
-        }
-    }
-
-    /// A head follows where an event stream was lost: that is over.
-    fn end_lost_stream(&mut self, out: &mut impl Frames) {
-        if let State::Search { stream, .. } = &mut self.state
-            && let Some(mut body) = stream.take()
-        {
-            body.give_up(out);
-        }
-    }
-
     fn change_protocol(&mut self, cause: &'static str, out: &mut impl Frames) {
         out.frame(Frame::Fault(cause));
         self.stop();
     }
 }
 
-/// Bytes looked at together in a search, so that a large body is not copied as a whole.
-const SEARCHED_AT_ONCE: usize = 4 << 10;
+#[cfg(test)]
+mod tests {
+    use super::{Requests, Responses};
+    use crate::pipeline::limits::Limits;
+    use crate::pipeline::transport::tests::{
+        Recorder, assert_any_bytes_are_survived, assert_cuts_do_not_matter, assert_losses_are_holes, read,
+        read_cut, read_lossy,
+    };
+
+    fn requests() -> Requests {
+        Requests::new(&Limits::default())
+    }
+
+    fn responses() -> Responses {
+        Responses::new(&Limits::default())
+    }
+
+    /// What is found, without positions and texts.
+    fn kinds(recorder: &Recorder) -> Vec<String> {
+        let words = |line: &String, count| line.split(' ').take(count).collect::<Vec<_>>().join(" ");
+        let kind = |line: &String| match line.split(' ').next() {
+            Some("begin" | "end" | "text" | "gap") => words(line, 1),
+            Some("body") => format!("body {}", line.rsplit(' ').next().unwrap()),
+            Some("request" | "response") => words(line, 2),
+            _ => line.clone(),
+        };
+        recorder.log.iter().map(kind).collect()
+    }
+
+    fn found(stream: &str) -> Vec<String> {
+        kinds(&read(responses, stream.as_bytes()))
+    }
+
+    fn found_after(methods: &[&str], stream: &str) -> Vec<String> {
+        let expecting = || {
+            let mut flow = responses();
+            methods.iter().for_each(|method| flow.expect_response(method));
+            flow
+        };
+        kinds(&read(expecting, stream.as_bytes()))
+    }
+
+    fn chunks(parts: &[&str]) -> String {
+        let body: String = parts.iter().map(|part| format!("{:x}\r\n{part}\r\n", part.len())).collect();
+        body + "0\r\n\r\n"
+    }
+
+    fn json(body: &str) -> String {
+        format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        )
+    }
+
+    const EVENTS: &str =
+        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
+    const PROGRESS: &str = concat!(
+        "event: message\ndata: ",
+        r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":1,"progress":1,"total":2}}"#,
+        "\n\n"
+    );
+    const RESULT: &str = concat!(
+        "event: message\r\nid: 7\r\ndata: ",
+        r#"{"result":{"content":[{"type":"text","text":"done"}],"resultType":"complete"},"jsonrpc":"2.0","id":1}"#,
+        "\r\n\r\n"
+    );
+    const PING: &str = r#"{"jsonrpc":"2.0","id":5,"method":"ping"}"#;
+
+    /// Requests of an SDK on one connection: a call in one write, one in chunks, without a body, pipelined.
+    fn session() -> String {
+        let call =
+            r#"{"method":"tools/call","params":{"name":"slow","arguments":{}},"jsonrpc":"2.0","id":1}"#;
+        let head = concat!(
+            "POST /mcp HTTP/1.1\r\nhost: 127.0.0.1:18105\r\nconnection: keep-alive\r\n",
+            "mcp-protocol-version: 2026-07-28\r\nmcp-method: tools/call\r\nMcp-Name: slow\r\n",
+            "content-type: application/json; charset=utf-8\r\naccept: application/json, Text/Event-Stream\r\n",
+            "authorization: Bearer secret\r\naccept-encoding: gzip, deflate\r\n",
+        );
+        let chunked = chunks(&[&PING[..9], &PING[9..]]);
+        format!(
+            "{head}content-length: {}\r\n\r\n{call}\
+             GET /sse?a=b HTTP/1.1\r\nHost: x\r\nLast-Event-ID: 3\r\n\r\n\
+             POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n{chunked}\
+             DELETE /mcp HTTP/1.1\r\nMCP-Session-Id: abc\r\ncontent-length: 0\r\n\r\n",
+            call.len()
+        )
+    }
+
+    /// Responses of every kind on one connection.
+    fn answers() -> String {
+        let encoded = "HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 3\r\n\r\nxyz";
+        let parts = [&PROGRESS[..20], &PROGRESS[20..], ": ping\n\n", RESULT];
+        [
+            "HTTP/1.1 100 Continue\r\n\r\n",
+            EVENTS,
+            &chunks(&parts),
+            "HTTP/1.1 202 Accepted\r\ntransfer-encoding: chunked\r\n\r\n8;x=y\r\nAccepted\r\n0\r\nt: 1\r\n\r\n",
+            "HTTP/1.1 204 No Content\r\n\r\n",
+            &json(RESULT[RESULT.find('{').unwrap()..].trim_end()),
+            encoded,
+            "HTTP/1.0 200 OK\r\n\r\n",
+            &PING.replace(":5", ":6"),
+        ]
+        .concat()
+    }
+
+    #[test]
+    fn requests_of_a_session() {
+        let recorder = read(requests, session().as_bytes());
+        assert_eq!(
+            kinds(&recorder),
+            [
+                "request POST",
+                "begin",
+                "text",
+                "end",
+                "body true",
+                "request GET",
+                "body true",
+                "request POST",
+                "begin",
+                "text",
+                "end",
+                "body true",
+                "request DELETE",
+                "body true"
+            ]
+        );
+        let fields = concat!(
+            r#"Fields([(Host, "127.0.0.1:18105"), (ProtocolVersion, "2026-07-28"), (McpMethod, "tools/call"), "#,
+            r#"(McpName, "slow"), (ContentType, "application/json"), (Accept, "application/json, text/event-stream"), "#,
+            r#"(AuthorizationScheme, "bearer")])"#
+        );
+        assert_eq!(recorder.log[0], format!("request POST /mcp {fields}"));
+        assert_eq!(recorder.whole_messages().len(), 2);
+    }
+
+    #[test]
+    fn responses_of_every_kind() {
+        let recorder = read(responses, answers().as_bytes());
+        assert_eq!(
+            kinds(&recorder),
+            [
+                "response 200",
+                "begin",
+                "text",
+                "end",
+                "begin",
+                "text",
+                "end",
+                "body true",
+                "response 202",
+                "body true",
+                "response 204",
+                "body true",
+                "response 200",
+                "begin",
+                "text",
+                "end",
+                "body true",
+                "response 200",
+                "fault content_encoding",
+                "body true",
+                "response 200",
+                "begin",
+                "text",
+                "end",
+                "body true"
+            ]
+        );
+        assert_eq!(recorder.whole_messages().len(), 4);
+    }
+
+    #[test]
+    fn positions_are_those_of_the_raw_bytes() {
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let stream = format!("{head}3\r\n  {{\r\n1\r\n}}\r\n0\r\n\r\n");
+        let (len, end) = (head.len(), stream.len() - 1);
+        let expected = [
+            format!("begin {}", len + 5),
+            "text {}".to_owned(),
+            format!("end {} HttpBody", len + 11),
+            format!("body end {end} true"),
+        ];
+        assert_eq!(read(responses, stream.as_bytes()).log[1..], expected);
+    }
+
+    #[test]
+    fn an_expected_method_decides_about_the_body() {
+        let head = "HTTP/1.1 200 OK\r\ncontent-length: 40\r\n\r\n";
+        let stream = format!("{head}{head}{PING}");
+        let with_body = ["response 200", "begin", "text", "end", "body true"];
+        let expected = [&["response 200", "body true"], &with_body[..]].concat();
+        assert_eq!(found_after(&["HEAD", "GET"], &stream), expected);
+        assert_eq!(found_after(&["CONNECT"], &stream), ["response 200", "fault upgraded"]);
+        let continued = format!("HTTP/1.1 103 Early Hints\r\n\r\n{head}{head}{PING}");
+        assert_eq!(found_after(&["HEAD", "GET"], &continued), expected, "an early head answers nothing");
+    }
+
+    #[test]
+    fn another_protocol_is_left_alone() {
+        let ping = json(PING);
+        assert_eq!(
+            found(&format!("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n{ping}")),
+            ["response 101", "fault upgraded"]
+        );
+        let preface = format!("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n{}", session());
+        assert_eq!(read(requests, preface.as_bytes()).log, ["fault http2"]);
+        assert_cuts_do_not_matter(requests, &preface.as_bytes()[..60]);
+        let connect = format!("CONNECT a:443 HTTP/1.1\r\n\r\n{}", session());
+        assert_eq!(kinds(&read(requests, connect.as_bytes())), ["request CONNECT", "fault upgraded"]);
+    }
+
+    #[test]
+    fn a_connection_that_ends_early_leaves_no_whole_body() {
+        assert_eq!(found(&json(PING)[..90]), ["response 200", "begin", "text", "end", "body false"]);
+        let events = format!("{EVENTS}{}", chunks(&[PROGRESS, RESULT]));
+        let whole = ["response 200", "begin", "text", "end", "begin", "text", "end"];
+        assert_eq!(found(&events[..events.len() - 5]), [&whole[..], &["body false"]].concat());
+        let cut = &events[..events.len() - 9];
+        assert_eq!(found(cut), [&whole[..6], &["abort", "fault sse_cut", "body false"]].concat());
+        assert_eq!(found("HTTP/1.1 20"), ["fault head_cut"]);
+    }
+
+    #[test]
+    fn bodies_of_other_kinds_give_no_text() {
+        for (kind, body) in [("text/html", PING), ("text/plain", "Accepted"), ("application/json", "  ")] {
+            let stream = format!("HTTP/1.1 200 OK\ncontent-type: {kind}\n\n{body}");
+            assert_eq!(found(&stream), ["response 200", "body true"], "{kind}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_head_is_searched_for_one() {
+        let expected = ["response 200", "begin", "text", "end", "body true"];
+        let ping = json(PING);
+        for junk in
+            ["junk", "}\r\n0\r\n\r\n", "HTTP/1.1 2000 OK\r\n", "x HTTP/1.1 200 \"}\r\n\r\n", "\r\n\r\n\u{1}H"]
+        {
+            assert_eq!(
+                found(&format!("{junk}{ping}")),
+                [&["fault resync"], &expected[..]].concat(),
+                "{junk:?}"
+            );
+            assert_cuts_do_not_matter(responses, format!("{junk}{ping}").as_bytes());
+        }
+        let broken = format!("HTTP/1.1 200 OK\r\na b\r\n\r\n{ping}");
+        assert_eq!(found(&broken), [&["fault http_head"], &expected[..]].concat());
+        let lengths = format!("HTTP/1.1 200 OK\r\ncontent-length: 1, 2\r\n\r\n{ping}");
+        assert_eq!(found(&lengths), [&["fault http_head"], &expected[..]].concat());
+        let joined = format!("ge\":1}}POST /m{}", session());
+        let log = kinds(&read(requests, joined.as_bytes()));
+        assert_eq!(log[..2], ["fault resync", "request POST"]);
+        assert_cuts_do_not_matter(requests, joined.as_bytes());
+    }
+
+    #[test]
+    fn an_endless_head_is_given_up() {
+        let limits = Limits { http_head_bytes: 100, ..Limits::default() };
+        let stream = format!("HTTP/1.1 200 OK\r\na: {}\r\n\r\n{}", "x".repeat(200), json("{}"));
+        let single: Vec<usize> = (0..stream.len()).collect();
+        let read = read_cut(|| Responses::new(&limits), stream.as_bytes(), &single);
+        let expected = ["fault head_limit", "response 200", "begin", "text", "end", "body true"];
+        assert_eq!(kinds(&read), expected);
+    }
+
+    #[test]
+    fn a_hole_in_a_body_is_part_of_the_text() {
+        let stream = json(PING) + &json("{}");
+        let lost = stream.find("jsonrpc").unwrap();
+        assert_eq!(
+            kinds(&read_lossy(responses, stream.as_bytes(), lost..lost + 7)),
+            [
+                "response 200",
+                "begin",
+                "text",
+                "gap",
+                "text",
+                "end",
+                "body false",
+                "response 200",
+                "begin",
+                "text",
+                "end",
+                "body true"
+            ]
+        );
+        let chunked = format!("{EVENTS}{}", chunks(&[PROGRESS, RESULT]));
+        let lost = chunked.find("progressToken").unwrap();
+        assert_eq!(
+            kinds(&read_lossy(responses, chunked.as_bytes(), lost..lost + 4)),
+            ["response 200", "begin", "text", "gap", "text", "end", "begin", "text", "end", "body false"]
+        );
+    }
+
+    #[test]
+    fn a_hole_across_heads_ends_in_the_next_head() {
+        let stream = json(PING) + &json("{}") + &json("[]");
+        let lost = json(PING).len() - 5;
+        assert_eq!(
+            kinds(&read_lossy(responses, stream.as_bytes(), lost..lost + 20)),
+            [
+                "response 200",
+                "begin",
+                "text",
+                "abort",
+                "body false",
+                "fault resync",
+                "response 200",
+                "begin",
+                "text",
+                "end",
+                "body true"
+            ]
+        );
+    }
+
+    #[test]
+    fn an_event_stream_goes_on_after_a_hole_across_chunks() {
+        let stream = format!("{EVENTS}{}{}", chunks(&[PROGRESS, PROGRESS, RESULT]), json("{}"));
+        let (first, chunk) = (EVENTS.len(), chunks(&[PROGRESS]).len() - 5);
+        for lost in
+            [first..first + chunk, first + 30..first + chunk + 40, first + chunk - 2..first + 2 * chunk]
+        {
+            let read = read_lossy(responses, stream.as_bytes(), lost.clone());
+            let events = read.whole_messages();
+            assert!(events.iter().any(|message| message.has_result), "{lost:?}: {:#?}", read.log);
+            let heads = read.log.iter().filter(|line| line.starts_with("response")).count();
+            assert_eq!(heads, 2, "{lost:?}: {:#?}", read.log);
+        }
+    }
+
+    #[test]
+    fn an_event_stream_joined_in_the_middle_is_read() {
+        let stream = format!("{EVENTS}{}", chunks(&[PROGRESS, RESULT]));
+        let joined = &stream.as_bytes()[EVENTS.len()..];
+        assert_eq!(
+            kinds(&read(responses, joined)),
+            ["fault resync", "begin", "text", "end", "begin", "text", "end", "body false"]
+        );
+        assert_cuts_do_not_matter(responses, joined);
+        let inside = &joined[20..];
+        assert_eq!(kinds(&read(responses, inside)), ["fault resync", "begin", "text", "end", "body false"]);
+        assert_cuts_do_not_matter(responses, inside);
+    }
+
+    #[test]
+    fn cuts_do_not_matter() {
+        assert_cuts_do_not_matter(requests, session().as_bytes());
+        assert_cuts_do_not_matter(responses, answers().as_bytes());
+    }
+
+    #[test]
+    fn losses_are_holes() {
+        assert_losses_are_holes(requests, session().as_bytes());
+        assert_losses_are_holes(responses, answers().as_bytes());
+    }
+
+    #[test]
+    fn any_bytes_are_survived() {
+        assert_any_bytes_are_survived(requests, session().as_bytes());
+        assert_any_bytes_are_survived(responses, answers().as_bytes());
+        assert_any_bytes_are_survived(
+            responses,
+            format!("{EVENTS}{}", chunks(&[PROGRESS, RESULT])).as_bytes(),
+        );
+    }
+}

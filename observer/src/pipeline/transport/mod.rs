@@ -24,6 +24,7 @@ mod head;
 pub mod http1;
 pub mod http_sse;
 mod resync;
+mod search;
 mod sse;
 pub mod stdio;
 pub mod streamable_http;
@@ -191,3 +192,6 @@ impl Fields {
         self.0.iter().find(|(name, _)| *name == field).map(|(_, value)| &**value)
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -231,3 +231,117 @@ impl Word {
 }
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+
+#[cfg(test)]
+mod tests {
+    use crate::pipeline::limits::Limits;
+    use crate::pipeline::transport::http1::Responses;
+    use crate::pipeline::transport::tests::{assert_cuts_do_not_matter, read, read_lossy};
+
+    const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
+
+    fn responses() -> Responses {
+        Responses::new(&Limits::default())
+    }
+
+    /// The events of a body as `kind id text`, after the first law was tried on it.
+    fn events(body: &str) -> Vec<String> {
+        let stream = format!("{HEAD}{body}");
+        assert_cuts_do_not_matter(responses, stream.as_bytes());
+        events_in(&read(responses, stream.as_bytes()).log)
+    }
+
+    fn events_in(log: &[String]) -> Vec<String> {
+        let mut text = String::new();
+        let mut events = Vec::new();
+        for line in log {
+            if let Some(part) = line.strip_prefix("text ") {
+                text.push_str(part);
+            } else if line.starts_with("gap") {
+                text.push('?');
+            } else if let Some(end) = line.strip_prefix("end ") {
+                let carrier = end.split_once(' ').unwrap().1;
+                let carrier = carrier.strip_prefix("SseEvent { event: ").unwrap().strip_suffix(" }").unwrap();
+                events.push(format!("{} {text}", carrier.replace(", id:", "")));
+                text.clear();
+            } else if line == "abort" {
+                events.push(format!("abort {text}"));
+                text.clear();
+            }
+        }
+        events
+    }
+
+    #[test]
+    fn every_line_end_and_order_of_fields() {
+        let expected = ["Message None {}", "Other Some(\"4\") {}"];
+        for end in ["\n", "\r", "\r\n"] {
+            let body =
+                ["event: message", "data: {}", "", "id:4", "data:{}", "retry: 10", "event:ping", "", ""];
+            assert_eq!(events(&body.join(end)), expected, "{end:?}");
+        }
+    }
+
+    #[test]
+    fn the_endpoint_of_the_old_transport() {
+        let body = "\u{FEFF}event: endpoint\ndata: /message?sessionId=f1d9\n\n";
+        assert_eq!(events(body), ["Endpoint None /message?sessionId=f1d9"]);
+    }
+
+    #[test]
+    fn several_data_lines_are_joined() {
+        assert_eq!(events("data: [1,\ndata:2]\ndata\nx: y\n\n"), [r"Message None [1,\n2]\n"]);
+    }
+
+    #[test]
+    fn what_has_no_data_is_no_text() {
+        assert_eq!(
+            events("id: 1\ndata: \n\n: ping - 2026\n\nretry: 3000\n\ndata\n\nevent: x\n\n"),
+            [] as [&str; 0]
+        );
+        assert_eq!(
+            events("event: x\n\ndata: {}\n\n"),
+            ["Message None {}"],
+            "fields of another event do not count"
+        );
+        assert_eq!(events("dat: 1\ndatas: 1\n data: 1\ndata: {}\n\n"), ["Message None {}"]);
+    }
+
+    #[test]
+    fn an_event_without_its_blank_line_does_not_count() {
+        assert_eq!(events("data: {}\n\ndata: {}\n"), ["Message None {}", "abort {}"]);
+    }
+
+    #[test]
+    fn positions_are_those_of_the_data() {
+        let log = read(responses, format!("{HEAD}data: {{}}  \r\n\r\n").as_bytes()).log;
+        let begin = HEAD.len() + 6;
+        assert_eq!(log[1], format!("begin {begin}"));
+        assert!(log[3].starts_with(&format!("end {} ", begin + 3)), "{}", log[3]);
+    }
+
+    #[test]
+    fn a_gap_spoils_one_event() {
+        let stream = format!("{HEAD}data: {{1}}\n\nid: 2\ndata: {{2}}\n\ndata: {{3}}\n\n");
+        let read = |lost: &str, len| {
+            let start = stream.find(lost).unwrap();
+            events_in(&read_lossy(responses, stream.as_bytes(), start..start + len).log)
+        };
+        let (one, three) = ("Message None {1}", "Message None {3}");
+        assert_eq!(read("2}", 1), [one, "Message Some(\"2\") {?}", three]);
+        assert_eq!(read("id: 2", 3), [one, three]);
+        assert_eq!(read("data: {2", 7), [one, three]);
+        let endings = format!("{HEAD}data: {{1}}\r: x\n\ndata: {{2}}\n\n");
+        let start = endings.find(": x").unwrap();
+        assert_eq!(
+            events_in(&read_lossy(responses, endings.as_bytes(), start..start + 3).log),
+            ["Message None {1}?", "Message None {2}"],
+            "the line feed behind the hole is not that of the carriage return before it"
+        );
+        assert_eq!(
+            read("1}", 12),
+            ["Message None {?ta: {2}", three],
+            "the hole hides the border of two events"
+        );
+    }
+}

@@ -84,20 +84,11 @@ fn build() -> Result<ExitCode, Box<dyn Error>> {
     for input in ["src", "Cargo.toml"] {
         println!("cargo::rerun-if-changed={}", folder.join(input).display());
     }
-    compile(&folder.join("src").display().to_string(), &channel(&root)?)?;
+    let source = folder.join("src").display().to_string();
+    let channel = channel(&root)?;
+    let package = aya_build::Package { name: PACKAGE, root_dir: &source, ..aya_build::Package::default() };
+    aya_build::build_ebpf([package], aya_build::Toolchain::Custom(&channel))?;
     Ok(ExitCode::SUCCESS)
-}
-
-#[cfg(feature = "kernel")]
-fn compile(source: &str, channel: &str) -> Result<(), Box<dyn Error>> {
-    let package = aya_build::Package { name: PACKAGE, root_dir: source, ..aya_build::Package::default() };
-    Ok(aya_build::build_ebpf([package], aya_build::Toolchain::Custom(channel))?)
-}
-
-/// Never called: without the feature there is nothing to compile, and nothing to compile it with.
-#[cfg(not(feature = "kernel"))]
-fn compile(_source: &str, _channel: &str) -> Result<(), Box<dyn Error>> {
-    Ok(())
 }
 
 fn workspace_root() -> Result<PathBuf, Box<dyn Error>> {

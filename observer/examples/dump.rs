@@ -54,7 +54,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
                         flow.crc = crc32(flow.crc, data);
                         println!(
                             "{} pid {} {:?} stream {:x} at {} moved {} recorded {}",
-                            h.at_ns, h.process.pid, direction, stream.0, position, moved, data.len()
+                            h.at_ns,
+                            h.process.pid,
+                            direction,
+                            stream.0,
+                            position,
+                            moved,
+                            data.len()
                         );
                     }
                     body => println!("{} pid {} {:x} {:?}", h.at_ns, h.process.pid, h.stream, body),

@@ -177,21 +177,22 @@ impl Pipeline {
         }
     }
 
-    /// A call whose other end is read too waits for it; any other is shown.
+    /// A call whose other end may be read too waits for it; any other is shown.
     fn settle(&mut self, connection: ConnectionId, position: u64, call: Call) {
-        let Some(twin) = self.twin(connection) else { return self.show(call) };
+        let Some((socket, end)) = self.shared_socket(connection) else { return self.show(call) };
         let until = self.now.after(self.settings.limits.settling_for);
-        if let Some(call) = self.settling.settle(connection, twin, position, call, until) {
+        for call in self.settling.settle(socket, end, position, call, until) {
             self.show(call);
         }
     }
 
-    /// The TLS object at the other end of the socket on which this one travels.
-    fn twin(&self, id: ConnectionId) -> Option<ConnectionId> {
-        let socket = self.connections.value(&id)?.socket?;
-        let other = socket.end?.other();
-        let twin = self.connections.value(&socket.connection)?.tls.get(other.index()).copied()??;
-        (self.connections.value(&twin).is_some() && twin != id).then_some(twin)
+    /// The socket on which the plaintext of `id` travels, and the end at which `id` is read, if the other end is
+    /// on this host too.
+    fn shared_socket(&self, id: ConnectionId) -> Option<(ConnectionId, End)> {
+        let place = self.connections.value(&id)?.socket?;
+        let end = place.end?;
+        let socket = self.connections.value(&place.connection)?;
+        (socket.streams.len() == 2).then_some((place.connection, end))
     }
 
     pub(super) fn show(&mut self, call: Call) {

@@ -276,12 +276,6 @@ impl Pipeline {
         if let Some(connection) = self.connections.value_mut(&tls.connection) {
             connection.socket = Some(socket);
         }
-        let Some(end) = socket.end else { return };
-        if let Some(connection) = self.connections.value_mut(&socket.connection)
-            && let Some(slot) = connection.tls.get_mut(end.index())
-        {
-            *slot = Some(tls.connection);
-        }
     }
 
     fn close_stream(&mut self, process: ProcessId, stream: StreamId, at: Timestamp) {

@@ -26,6 +26,8 @@ pub struct Thread {
     pub writing_ns: u64,
     /// Not zero: it is inside the function that writes.
     pub inside: u64,
+    /// Socket that it wrote TLS to inside that function.
+    pub sent_on: u64,
 }
 
 const LIKELY: u32 = 1;
@@ -59,17 +61,21 @@ pub fn writing(call: &mut Call) {
     thread.writing_bytes = call.library.length;
     thread.writing_ns = call.library.entered_ns;
     thread.inside = 1;
+    thread.sent_on = 0;
 }
 
-/// The thread leaves a function of the library.
+/// The thread leaves a function of the library. Called before the bytes are recorded, so that whoever reads them
+/// knows by then which socket they travel on.
 #[inline(never)]
 pub fn left(call: &mut Call) {
     let Some(thread) = thread(false) else { return };
     if call.header.kind == RecordKind::Sent as u16 {
         thread.inside = 0;
+        if call.moved != 0 && thread.sent_on != 0 {
+            bind(call, thread.sent_on, SURE);
+        }
         return;
     }
-    // What is left of it: nothing, if it was recorded.
     let moved = call.moved;
     if moved == 0 || thread.received_on == 0 {
         return;
@@ -99,6 +105,7 @@ pub fn socket_used(socket: u64, direction: Direction, len: u64) -> Option<(u64, 
     }
     let (stream, plain) = (thread.writing, thread.writing_bytes);
     if thread.inside != 0 {
+        thread.sent_on = socket;
         return Some((stream, SURE));
     }
     // Counts once: the next write on a socket belongs to something else.

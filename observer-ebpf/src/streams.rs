@@ -62,8 +62,8 @@ impl Object {
     #[inline(always)]
     fn of_pipe(inode: u64) -> Option<Self> {
         let inner: u64 = kernel(member(inode, &INODE_PIPE))?;
-        let number: u64 = kernel(member(inode, &INODE_INO))?;
-        let key = mix(number, u64::from(device_of(inode)?));
+        // The address alone tells pipes apart that live at the same time; no device is needed.
+        let key: u64 = kernel(member(inode, &INODE_INO))?;
         let kind = StreamKind::Pipe;
         Some(Self { kind, stream: number_of(kind, key, inner), inode, inner, family: 0 })
     }

@@ -133,10 +133,11 @@ fn leave<const LOOP: bool>(context: &RetProbeContext) {
         count_at(call);
     }
     call.moved = call.left;
-    if call.left != 0 {
+    let wanted = call.left != 0 && is_to_be_recorded::<LOOP>(call);
+    bound::left(call);
+    if wanted {
         record::<LOOP>(call);
     }
-    bound::left(call);
     let _ = CALLS.remove(&key);
 }
 
@@ -201,14 +202,20 @@ fn end_object(call: &mut Call) {
     }
 }
 
+/// Prepares the record of what the call moved, if there is to be one.
+#[inline(always)]
+fn is_to_be_recorded<const FETCH: bool>(call: &mut Call) -> bool {
+    stamp(call);
+    if !is_wanted::<FETCH>(call) {
+        return false;
+    }
+    open(call);
+    true
+}
+
 /// Records the plaintext that the call moved. Both directions carry it: there may be no other end to see.
 #[inline(always)]
 fn record<const LOOP: bool>(call: &mut Call) {
-    stamp(call);
-    if !is_wanted::<LOOP>(call) {
-        return;
-    }
-    open(call);
     call.segment = call.library.buffer;
     call.segment_left = call.left;
     call.with_bytes = 1;

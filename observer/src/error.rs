@@ -17,6 +17,9 @@ pub enum Error {
         /// The command that mends it, in a sentence.
         mend: String,
     },
+    /// Whoever read our standard output has gone: it has seen enough.
+    #[error("standard output was closed")]
+    OutputClosed,
     /// A capture file is not one, or of another version.
     #[error("{}: {reason}", path.display())]
     CaptureFile {
@@ -44,12 +47,34 @@ pub enum Error {
 }
 
 impl Error {
-    /// The exit code: 1 failed while running, 2 wrong usage, 3 cannot be done here.
+    /// What a failed write to standard output means.
+    pub fn from_output(source: io::Error) -> Self {
+        match source.kind() {
+            io::ErrorKind::BrokenPipe => Self::OutputClosed,
+            _ => Self::Io { act: "write to standard output".into(), source },
+        }
+    }
+
+    /// The exit code: 0 done, 1 failed while running, 2 wrong usage, 3 cannot be done here.
     pub const fn exit_code(&self) -> u8 {
         match self {
+            Self::OutputClosed => 0,
             Self::Usage(_) => 2,
             Self::Unable { .. } => 3,
             Self::CaptureFile { .. } | Self::Io { .. } | Self::Kernel { .. } => 1,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Error;
+    use std::io;
+
+    #[test]
+    fn a_closed_pipe_is_success_and_a_full_disk_is_not() {
+        let code = |kind: io::ErrorKind| Error::from_output(kind.into()).exit_code();
+        assert_eq!(code(io::ErrorKind::BrokenPipe), 0);
+        assert_eq!(code(io::ErrorKind::StorageFull), 1);
     }
 }

@@ -1,3 +1,7 @@
 //! The command `mcp-observer`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    mcp_observer::cli::run()
+}

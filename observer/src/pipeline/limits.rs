@@ -25,8 +25,15 @@ pub struct Limits {
     pub held_messages: usize,
     /// How long such a message is held.
     pub held_for: Duration,
-    /// Bytes out of order that are kept while a hole may still be filled.
-    pub reorder_bytes: usize,
+    /// How long an ended process is remembered: what it wrote may be read after its end.
+    pub gone_for: Duration,
+    /// How long a call waits after its HTTP response ended without an answer: in revisions up to 2025-11-25 the
+    /// client may resume the stream.
+    pub resume_for: Duration,
+    /// Bytes of a stream without any JSON-RPC message after which it is ignored.
+    pub unread_bytes: u64,
+    /// The same while one message is being read: the longest message that may be the first of its stream.
+    pub unread_message_bytes: u64,
     /// Head of one HTTP message. Servers refuse more than 8 to 64 KiB.
     pub http_head_bytes: usize,
     /// HTTP requests on one connection that wait for their responses (pipelining).
@@ -57,7 +64,10 @@ impl Default for Limits {
             send_marks: 256,
             held_messages: 64,
             held_for: Duration::from_secs(2),
-            reorder_bytes: 1 << 20,
+            gone_for: Duration::from_secs(5),
+            resume_for: Duration::from_secs(60),
+            unread_bytes: 16 << 10,
+            unread_message_bytes: 64 << 20,
             http_head_bytes: 128 << 10,
             http_pipeline: 64,
             batch: 1024,

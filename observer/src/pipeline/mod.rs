@@ -6,28 +6,55 @@
 //! 1. `feed(input)`: takes one record.
 //! 2. `while let Some(observation) = next()`: what became known by it.
 //! 3. `while let Some((stream, verdict)) = next_verdict()`: what the kernel should do with streams.
+//!
+//! The stages are the folders; the files beside them join the stages: [`reader`] for one flow, `feed` for one
+//! record, `lines` and `http` for one message, `completion` for one call, `settle` for a call seen from both ends,
+//! `sessions` and `parties` for what surrounds it.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::indexing_slicing, clippy::unwrap_used)]
 #![deny(clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking"))]
+
+pub mod attribution;
+mod completion;
+pub mod connection;
+mod feed;
+pub mod health;
+mod http;
+pub mod input;
+pub mod jsonrpc;
+pub mod limits;
+mod lines;
+pub mod mcp;
+pub mod observation;
+pub mod pairing;
+mod parties;
+pub mod private;
+pub mod reader;
+pub mod reassembly;
+mod sessions;
+mod settle;
+#[cfg(test)]
+mod tests;
+pub mod time;
+pub mod transport;
 
 use std::collections::VecDeque;
 
 use observer_common::stream::Verdict;
 
-pub mod health;
-pub mod input;
-pub mod jsonrpc;
-pub mod limits;
-pub mod observation;
-pub mod private;
-pub mod reassembly;
-pub mod time;
-pub mod transport;
-
+use attribution::Processes;
+use connection::Connection;
 use health::Health;
-use input::{Input, StreamId};
-use limits::Limits;
+use input::{ProcessId, StreamId};
+use limits::{Limits, Table};
+use mcp::session::{Declared, Parties};
 use observation::Observation;
+use pairing::Calls;
+use pairing::expiry::Due;
+use reader::Found;
+use reassembly::stdio_pair::Wires;
+use reassembly::twin::{ConnectionId, End, Twins};
+use settle::Settling;
 use time::Timestamp;
 
 /// What a pipeline is told once.
@@ -42,19 +69,65 @@ pub struct Settings {
 /// The whole way from records to observations.
 #[derive(Debug)]
 pub struct Pipeline {
+    settings: Settings,
+    /// Time of the newest record.
+    now: Timestamp,
+    processes: Processes,
+    /// Names that server processes gave themselves, for calls that carry none.
+    servers: Table<ProcessId, Declared>,
+    twins: Twins,
+    wires: Wires,
+    connections: Table<ConnectionId, Connection>,
+    sessions: Table<u64, HttpSession>,
+    calls: Calls,
+    settling: Settling,
+    /// Flows with messages that wait for their sender.
+    held: Due<(ConnectionId, End)>,
+    /// Connections one way of which has ended.
+    closing: Due<ConnectionId>,
+    /// Processes that have ended, until the last of what they wrote was read.
+    gone: Due<ProcessId>,
     observations: VecDeque<Observation>,
     verdicts: VecDeque<(StreamId, Verdict)>,
     health: Health,
+    /// Reused between records.
+    found: Vec<Found>,
+}
+
+/// A session of MCP over HTTP.
+#[derive(Debug)]
+struct HttpSession {
+    parties: Parties,
+    transport: transport::Transport,
+    since: Timestamp,
+    /// Whether its `initialize` was answered.
+    started: bool,
 }
 
 impl Pipeline {
     /// A pipeline that has seen nothing.
-    pub fn new(_settings: Settings) -> Self {
-        Self { observations: VecDeque::new(), verdicts: VecDeque::new(), health: Health::default() }
+    pub fn new(settings: Settings) -> Self {
+        let limits = &settings.limits;
+        Self {
+            now: Timestamp::default(),
+            processes: Processes::new(limits.processes),
+            servers: Table::new(limits.processes),
+            twins: Twins::new(limits.streams),
+            wires: Wires::default(),
+            connections: Table::new(limits.streams),
+            sessions: Table::new(limits.sessions),
+            calls: Calls::new(limits.calls),
+            settling: Settling::new(limits.settling),
+            held: Due::default(),
+            closing: Due::default(),
+            gone: Due::default(),
+            observations: VecDeque::new(),
+            verdicts: VecDeque::new(),
+            health: Health::default(),
+            found: Vec::new(),
+            settings,
+        }
     }
-
-    /// Takes one record.
-    pub fn feed(&mut self, _input: Input<'_>) {}
 
     /// What became known.
     #[expect(clippy::should_implement_trait, reason = "more may come after the end, unlike with an iterator")]
@@ -67,16 +140,20 @@ impl Pipeline {
         self.verdicts.pop_front()
     }
 
-    /// When to feed [`Input::Time`] at the latest.
+    /// When to feed [`input::Input::Time`] at the latest.
     pub fn deadline(&self) -> Option<Timestamp> {
-        None
+        let deadlines = [
+            self.calls.deadline(),
+            self.settling.deadline(),
+            self.held.first(),
+            self.closing.first(),
+            self.gone.first(),
+        ];
+        deadlines.into_iter().flatten().min()
     }
 
-    /// No more will come: what is open is shown as far as it is known.
-    pub fn finish(&mut self, _at: Timestamp) {}
-
     /// Counters of what could not be used.
-    pub fn health(&self) -> &Health {
+    pub const fn health(&self) -> &Health {
         &self.health
     }
 }

@@ -11,6 +11,12 @@ use super::jsonrpc::Id;
 use super::private::Private;
 use super::time::Timestamp;
 
+pub use super::attribution::Process;
+pub use super::mcp::meta::{Subject, TraceContext};
+pub use super::mcp::method::CallDirection;
+pub use super::pairing::outcome::Outcome;
+pub use super::transport::Transport;
+
 /// One thing that users may want to know.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Observation {
@@ -93,98 +99,6 @@ impl Call {
     }
 }
 
-/// What a request is about.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Subject {
-    /// `params.name` of `tools/call`.
-    Tool(Arc<str>),
-    /// `params.name` of `prompts/get`.
-    Prompt(Arc<str>),
-    /// `params.uri`: payload.
-    Resource(Private<Arc<str>>),
-}
-
-/// Who asked whom.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum CallDirection {
-    /// The usual one.
-    ClientToServer,
-    /// Sampling, elicitation, roots, ping.
-    ServerToClient,
-}
-
-impl CallDirection {
-    /// The value of `direction`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::ClientToServer => "client_to_server",
-            Self::ServerToClient => "server_to_client",
-        }
-    }
-}
-
-/// How a message travelled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Transport {
-    /// Lines on pipes or Unix streams.
-    Stdio,
-    /// HTTP with one endpoint.
-    StreamableHttp,
-    /// HTTP with an event stream and a second endpoint (2024-11-05).
-    HttpSse,
-}
-
-impl Transport {
-    /// The value of `transport`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Stdio => "stdio",
-            Self::StreamableHttp => "streamable_http",
-            Self::HttpSse => "http_sse",
-        }
-    }
-}
-
-/// How a call ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Outcome {
-    /// A result.
-    Ok,
-    /// A result with `isError`.
-    ToolError,
-    /// A JSON-RPC error.
-    RpcError,
-    /// An HTTP status without a JSON-RPC answer.
-    HttpError,
-    /// The client took it back.
-    Cancelled,
-    /// The connection, the session or a process ended first, or the id was used again.
-    Abandoned,
-    /// No answer within the observer's own limit.
-    Expired,
-    /// The answer asks for more input (2026-07-28); the request comes again.
-    InputRequired,
-    /// The answer is a task whose result comes later.
-    Task,
-}
-
-impl Outcome {
-    /// The value of `outcome`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::ToolError => "tool_error",
-            Self::RpcError => "rpc_error",
-            Self::HttpError => "http_error",
-            Self::Cancelled => "cancelled",
-            Self::Abandoned => "abandoned",
-            Self::Expired => "expired",
-            Self::InputRequired => "input_required",
-            Self::Task => "task",
-        }
-    }
-}
-
 /// How sure the figures of a call are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Certainty {
@@ -207,17 +121,6 @@ impl Certainty {
     }
 }
 
-/// W3C trace context.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TraceContext {
-    /// `trace-id`.
-    pub trace_id: u128,
-    /// `parent-id`.
-    pub parent_span_id: u64,
-    /// The sampled flag.
-    pub sampled: bool,
-}
-
 /// One party of a call.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Peer {
@@ -237,23 +140,6 @@ impl Peer {
         let own = self.name.as_deref().filter(|name| !name.is_empty());
         own.or_else(|| self.process.as_deref().map(|process| &*process.short_name))
     }
-}
-
-/// A process as it is shown.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Process {
-    /// Its identity.
-    pub id: ProcessId,
-    /// Path of the executable; empty if it was never known.
-    pub exe: Box<str>,
-    /// What it runs: the program and, for an interpreter, the script: `python3 server.py`.
-    pub command: Box<str>,
-    /// The script's or the program's name alone: `server.py`.
-    pub short_name: Box<str>,
-    /// The whole command line.
-    pub arguments: Private<Vec<String>>,
-    /// Container id.
-    pub container: Option<Box<str>>,
 }
 
 /// A message that wants no answer.

@@ -1,1 +1,9 @@
-//! To be written.
+//! Starts the observer on this host's own kernel, lets real peers talk, and compares what both tell.
+//!
+//! Everything here needs root; a test that cannot run fails.
+#![forbid(unsafe_code)]
+
+pub mod comparison;
+pub mod observer;
+pub mod programs;
+pub mod scene;

@@ -1,1 +1,7 @@
-//! To be written.
+//! What the replay tests share: scenarios written by hand, captures in memory, and what the observer says of them.
+
+pub mod captures;
+pub mod cases;
+pub mod messages;
+pub mod observe;
+pub mod scenario;

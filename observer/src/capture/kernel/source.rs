@@ -29,10 +29,21 @@ pub struct KernelSource {
     verdicts: Verdicts,
     losses: Losses,
     libraries: Libraries,
-    /// The last drain found something, so there is likely more soon.
-    is_busy: bool,
+    /// What the last drain found.
+    load: Load,
     losses_at: Timestamp,
     sweep_at: Timestamp,
+}
+
+/// How much there was to drain.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Load {
+    /// Nothing: the next record is news.
+    Rest,
+    /// Something, so there is likely more soon.
+    Busy,
+    /// More than one drain takes.
+    Behind,
 }
 
 /// How long an end of a process is held back: longer than any program takes to finish a record of its bytes.
@@ -64,7 +75,7 @@ impl KernelSource {
             verdicts: Verdicts::take(&mut attached.ebpf)?,
             losses,
             libraries: Libraries::start(attached, options.tls)?,
-            is_busy: true,
+            load: Load::Behind,
             losses_at: now.after(LOSSES_EVERY),
             sweep_at: now.after(SWEEP_EVERY),
             facts,
@@ -107,8 +118,10 @@ impl KernelSource {
     /// so that wake-ups are few; after a rest it returns with the first record.
     pub async fn wait(&mut self, at_most: Option<Duration>) {
         let at_most = at_most.unwrap_or(Duration::MAX);
-        if self.is_busy {
-            return tokio::time::sleep(self.pace.min(at_most)).await;
+        match self.load {
+            Load::Rest => {}
+            Load::Busy => return tokio::time::sleep(self.pace.min(at_most)).await,
+            Load::Behind => return tokio::task::yield_now().await,
         }
         let at_most = if self.processes.ends.is_empty() { at_most } else { at_most.min(HOLD_BACK) };
         tokio::select! {
@@ -140,7 +153,11 @@ impl KernelSource {
                 break;
             }
         }
-        self.is_busy = delivered != 0;
+        self.load = match delivered {
+            0 => Load::Rest,
+            DRAIN_MAX.. => Load::Behind,
+            _ => Load::Busy,
+        };
         self.libraries.look(&mut self.processes.looks);
         for made in self.libraries.found(started.as_nanos()) {
             deliver(&made, sink);

@@ -3,13 +3,20 @@
 //! In: the bytes of one text, as they come. Out: [`Message`]s with only the members that MCP needs. No message is
 //! held in memory, see [`skim`].
 
+mod draft;
+mod lexer;
+mod paths;
 pub mod skim;
+mod tail;
+mod text;
 
 use super::private::Private;
 
 /// A JSON-RPC message, or what is known of one.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Message {
+    /// Whether `jsonrpc` is `"2.0"`.
+    pub says_jsonrpc: bool,
     /// `method`, cut to the kept length.
     pub method: Option<Box<str>>,
     /// `id`.
@@ -20,7 +27,10 @@ pub struct Message {
     pub has_error: bool,
     /// Whether `params` is absent or an object, as MCP has it.
     pub params_are_object: bool,
-    /// Other kept members, in the order of the text.
+    /// The `id` was found only at the end of a text with a hole, see [`skim`]. It is the id of whatever message
+    /// ended there: on a stream where the hole may have swallowed a message boundary, perhaps of another one.
+    pub id_inferred: bool,
+    /// Other kept members, in the order of the text, each once (except [`Member::ToolName`]): the last one counts.
     pub members: Vec<(Member, Kept)>,
     /// Whether no byte of it was missing and its syntax was right.
     pub whole: bool,
@@ -105,7 +115,7 @@ pub enum Kept {
     Raw(Private<Box<[u8]>>),
 }
 
-/// A member that is kept, named by its path. Adding one: a line here and a line in `skim::PATHS`.
+/// A member that is kept, named by its path. Adding one: a line here and a line in `paths::PATHS`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Member {
     /// `params.name`.

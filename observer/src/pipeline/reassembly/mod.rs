@@ -2,6 +2,10 @@
 //!
 //! In: events. Out: [`Piece`]s for one direction of a connection.
 
+pub mod stdio_pair;
+pub mod stream;
+pub mod twin;
+
 use super::time::Timestamp;
 
 /// The next part of a flow. Positions count from the first byte seen of the flow.

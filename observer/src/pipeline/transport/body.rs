@@ -1,1 +1,244 @@
-//! To be written.
+//! The body of an HTTP message: where it ends, and which message texts are in it.
+
+use super::chunked::{Chunks, Step};
+use super::cursor::{Cursor, end_of_gap};
+use super::sse::Events;
+use super::{Carrier, Field, Fields, Frame, Frames};
+use crate::pipeline::limits::Limits;
+use crate::pipeline::reassembly::Mark;
+use crate::pipeline::time::Timestamp;
+
+/// A body that is being read.
+#[derive(Debug)]
+pub(super) struct Body {
+    framing: Framing,
+    content: Content,
+    last: Mark,
+    whole: bool,
+}
+
+/// How the end of a body is told.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Framing {
+    /// By its length; what is left of it.
+    Length(u64),
+    /// By its last chunk.
+    Chunked(Chunks),
+    /// By the end of the connection.
+    Close,
+}
+
+/// What a body carries.
+#[derive(Debug)]
+pub(super) enum Content {
+    /// One text, if its first byte is `{` or `[`.
+    Document,
+    /// One text, whose last byte so far this is.
+    Text(Mark),
+    /// An event stream.
+    Events(Box<Events>),
+    /// Nothing that could be a message.
+    Other,
+}
+
+/// How far a body got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// More of it will come.
+    Unfinished,
+    /// It is over, and so reported.
+    Over,
+    /// Its framing is lost: where it ends is not known.
+    Lost,
+}
+
+impl Body {
+    /// A body behind the head whose last byte is `head_end`.
+    pub(super) const fn new(framing: Framing, content: Content, head_end: Mark) -> Self {
+        Self { framing, content, last: head_end, whole: true }
+    }
+
+    /// Whether it is over before its first byte.
+    pub(super) const fn is_empty(&self) -> bool {
+        matches!(self.framing, Framing::Length(0))
+    }
+
+    /// Whether it is an event stream in chunks, which can be joined again at any chunk.
+    pub(super) const fn can_be_joined(&self) -> bool {
+        matches!((&self.framing, &self.content), (Framing::Chunked(_), Content::Events(_)))
+    }
+
+    /// An event stream joined at an event, with `left` bytes of its chunk to come.
+    pub(super) fn joined(limits: &Limits, left: u64, before: Mark) -> Self {
+        let content = Content::Events(Box::new(Events::joined(limits)));
+        Self { framing: Framing::Chunked(Chunks::Data { left }), content, last: before, whole: false }
+    }
+
+    /// Takes bytes up to the end of the body.
+    pub(super) fn push(&mut self, cursor: &mut Cursor<'_>, out: &mut impl Frames) -> Progress {
+        let before = cursor.mark();
+        let progress = loop {
+            match &mut self.framing {
+                Framing::Length(left) => {
+                    let data = cursor.split(*left);
+                    *left = left.saturating_sub(data.rest().len() as u64);
+                    let over = *left == 0;
+                    self.content.push(data, out);
+                    break if over { Progress::Over } else { Progress::Unfinished };
+                }
+                Framing::Chunked(chunks) => match chunks.next(cursor) {
+                    Step::More => break Progress::Unfinished,
+                    Step::Data(data) => self.content.push(data, out),
+                    Step::Over => break Progress::Over,
+                    Step::Broken => break Progress::Lost,
+                },
+                Framing::Close => {
+                    self.content.push(cursor.split(u64::MAX), out);
+                    break Progress::Unfinished;
+                }
+            }
+        };
+        if cursor.mark() != before {
+            self.last = cursor.last();
+        }
+        if progress == Progress::Over {
+            self.close(out);
+        }
+        progress
+    }
+
+    /// Bytes are missing.
+    pub(super) fn gap(
+        &mut self,
+        at: Timestamp,
+        position: u64,
+        missing: u64,
+        out: &mut impl Frames,
+    ) -> Progress {
+        self.whole = false;
+        let over = match &mut self.framing {
+            Framing::Length(left) => match left.checked_sub(missing) {
+                Some(rest) => {
+                    *left = rest;
+                    rest == 0
+                }
+                None => return Progress::Lost,
+            },
+            Framing::Chunked(chunks) => {
+                if !chunks.gap(missing) {
+                    return Progress::Lost;
+                }
+                false
+            }
+            Framing::Close => false,
+        };
+        self.last = end_of_gap(at, position, missing);
+        self.content.gap(self.last, missing, out);
+        if over {
+            self.close(out);
+            return Progress::Over;
+        }
+        Progress::Unfinished
+    }
+
+    /// The connection ended.
+    pub(super) fn cut(&mut self, out: &mut impl Frames) {
+        let between_events = self.content.close(out);
+        let whole = self.whole && between_events && matches!(self.framing, Framing::Close);
+        out.frame(Frame::BodyEnd { last_byte: self.last, whole });
+    }
+
+    /// The text that had begun, if any, cannot be followed further.
+    pub(super) fn abort_text(&mut self, out: &mut impl Frames) {
+        match &mut self.content {
+            Content::Text(_) => out.frame(Frame::Abort),
+            Content::Events(events) => {
+                events.close(out);
+            }
+            Content::Document | Content::Other => {}
+        }
+        self.content = Content::Other;
+    }
+
+    /// The end of the body cannot be found.
+    pub(super) fn give_up(&mut self, out: &mut impl Frames) {
+        self.abort_text(out);
+        out.frame(Frame::BodyEnd { last_byte: self.last, whole: false });
+    }
+
+    /// The body ended as its framing says.
+    pub(super) fn close(&mut self, out: &mut impl Frames) {
+        self.content.close(out);
+        out.frame(Frame::BodyEnd { last_byte: self.last, whole: self.whole });
+    }
+}
+
+impl Content {
+    /// What a body with these header fields carries.
+    pub(super) fn of(fields: &Fields, limits: &Limits) -> Self {
+        match fields.value(Field::ContentType) {
+            Some("text/event-stream") => Self::Events(Box::new(Events::new(limits))),
+            None | Some("" | "application/json" | "text/plain" | "application/octet-stream") => {
+                Self::Document
+            }
+            Some(media_type) if media_type.ends_with("+json") => Self::Document,
+            Some(_) => Self::Other,
+        }
+    }
+
+    fn push(&mut self, mut cursor: Cursor<'_>, out: &mut impl Frames) {
+        match self {
+            Self::Document => {
+                cursor.take_while(is_skipped);
+                match cursor.peek() {
+                    None => {}
+                    Some(b'{' | b'[') => {
+                        out.frame(Frame::Begin { first_byte: cursor.mark() });
+                        *self = Self::Text(cursor.mark());
+                        self.push(cursor, out);
+                    }
+                    Some(_) => *self = Self::Other,
+                }
+            }
+            Self::Text(last) => {
+                let text = cursor.take(usize::MAX);
+                if !text.is_empty() {
+                    *last = cursor.last();
+                    out.frame(Frame::Text(text));
+                }
+            }
+            Self::Events(events) => events.push(cursor, out),
+            Self::Other => {}
+        }
+    }
+
+    fn gap(&mut self, end: Mark, missing: u64, out: &mut impl Frames) {
+        match self {
+            // What begins after the gap may be the middle of a text.
+            Self::Document => *self = Self::Other,
+            Self::Text(last) => {
+                *last = end;
+                out.frame(Frame::Gap(missing));
+            }
+            Self::Events(events) => events.gap(end, missing, out),
+            Self::Other => {}
+        }
+    }
+
+    /// No more will come. Returns whether that leaves nothing unfinished, as far as the content can tell.
+    fn close(&mut self, out: &mut impl Frames) -> bool {
+        match self {
+            Self::Text(last) => {
+                out.frame(Frame::End { last_byte: *last, carrier: Carrier::HttpBody });
+                true
+            }
+            Self::Events(events) => events.close(out),
+            Self::Document | Self::Other => true,
+        }
+    }
+}
+
+/// Blanks and the bytes of the byte order mark.
+const fn is_skipped(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | 0xEF | 0xBB | 0xBF)
+}

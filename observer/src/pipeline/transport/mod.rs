@@ -1,15 +1,57 @@
 //! From ordered bytes to message texts: the framings.
 //!
-//! In: [`Piece`](super::reassembly::Piece)s of one direction. Out: [`Frame`]s, pushed into a [`Frames`] as they are found, so that no framing
-//! holds a message. A framing is a type with `new` and `push(&mut self, piece, out)`; it never fails: bytes that
-//! are not of its kind are reported as [`Frame::Fault`] and it looks for the next place to begin again.
+//! In: [`Piece`](super::reassembly::Piece)s of one direction. Out: [`Frame`]s, pushed into a [`Frames`] as they are
+//! found, so that no framing holds a message. A framing is a type with `new` and `push(&mut self, piece, out)`; it
+//! never fails: bytes that are not of its kind are reported as [`Frame::Fault`] and it looks for the next place to
+//! begin again.
+//!
+//! | Fault | Meaning |
+//! | --- | --- |
+//! | `junk_line` | a line that is no JSON |
+//! | `lsp_framing` | the stream has messages behind `Content-Length` lines: all that follows is skipped |
+//! | `resync` | bytes lost outside of a body, or a connection joined in the middle: the next head is searched |
+//! | `http_head`, `http_body`, `head_limit` | a head, a chunk or the length of a head that cannot be: likewise |
+//! | `head_cut` | the connection ended inside a head |
+//! | `sse_cut` | the body, or what is known of it, ended inside an event |
+//! | `content_encoding` | a compressed body, which is not read |
+//! | `upgraded`, `http2` | the connection left HTTP/1: all that follows is skipped |
+//! | `pipeline_limit` | too many requests without responses: methods of the oldest are forgotten |
 
-pub mod body;
+mod body;
+mod chunked;
+mod cursor;
+mod head;
 pub mod http1;
-pub mod sse;
+pub mod http_sse;
+mod resync;
+mod search;
+mod sse;
 pub mod stdio;
+pub mod streamable_http;
 
 use super::reassembly::Mark;
+
+/// How a message travelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Transport {
+    /// Lines on pipes or Unix streams.
+    Stdio,
+    /// HTTP with one endpoint.
+    StreamableHttp,
+    /// HTTP with an event stream and a second endpoint (2024-11-05).
+    HttpSse,
+}
+
+impl Transport {
+    /// The value of `transport`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Stdio => "stdio",
+            Self::StreamableHttp => "streamable_http",
+            Self::HttpSse => "http_sse",
+        }
+    }
+}
 
 /// What a framing found.
 #[derive(Clone, Debug, PartialEq)]
@@ -150,3 +192,6 @@ impl Fields {
         self.0.iter().find(|(name, _)| *name == field).map(|(_, value)| &**value)
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

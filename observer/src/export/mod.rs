@@ -1,0 +1,52 @@
+//! Where observations go. An exporter is a file here and a line where a command puts its exporters together.
+
+pub mod http;
+pub mod json_lines;
+pub mod labels;
+pub mod prometheus;
+pub mod semconv;
+pub mod terminal;
+#[cfg(test)]
+pub mod testing;
+pub mod warnings;
+
+use std::io;
+
+use crate::capture::kernel::StartFacts;
+use crate::pipeline::health::Health;
+use crate::pipeline::observation::Observation;
+use crate::pipeline::time::WallClock;
+
+/// Takes observations, in order.
+pub trait Exporter {
+    /// Every probe is attached. Never told in a replay.
+    ///
+    /// # Errors
+    /// The output cannot be written.
+    fn ready(&mut self, _facts: &StartFacts) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// One observation.
+    ///
+    /// # Errors
+    /// The output cannot be written.
+    fn export(&mut self, observation: &Observation, clock: WallClock) -> io::Result<()>;
+
+    /// Nothing more is there for now: what was held back for efficiency goes out.
+    ///
+    /// # Errors
+    /// The output cannot be written.
+    fn turn(&mut self, vitals: &Vitals<'_>) -> io::Result<()>;
+}
+
+/// How the observer itself does.
+#[derive(Clone, Copy, Debug)]
+pub struct Vitals<'a> {
+    /// Records taken so far.
+    pub records: u64,
+    /// Probes that are attached.
+    pub probes: usize,
+    /// Counters of the pipeline and of what stands in front of it.
+    pub health: [&'a Health; 2],
+}

@@ -1,0 +1,283 @@
+//! How calls, notifications and sessions become observations: times from both ends, names from wherever known.
+
+use std::sync::Arc;
+
+use super::Pipeline;
+use super::connection::{Connection, Label};
+use super::jsonrpc::{Member, Message, MessageId};
+use super::mcp::session::Declared;
+use super::observation::{
+    Call, CallDirection, Certainty, Notification, Observation, Outcome, Peer, Transport,
+};
+use super::pairing::{CallId, OpenCall, outcome};
+use super::reader::Envelope;
+use super::reassembly::twin::{ConnectionId, End, Medium};
+
+/// An answer and where it came.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Answer<'a> {
+    /// The connection that carried it.
+    pub connection: ConnectionId,
+    /// The end that it came to.
+    pub to: End,
+    /// Where it was.
+    pub envelope: &'a Envelope,
+    /// What it says.
+    pub message: &'a Message,
+}
+
+/// How a call ended, beside its times.
+struct Ending {
+    outcome: Outcome,
+    error_code: Option<i64>,
+    certainty: Certainty,
+}
+
+impl Pipeline {
+    /// `answer` ends `call`.
+    pub(super) fn answer(&mut self, call: CallId, answer: &Answer<'_>) {
+        let Some(mut open) = self.calls.close(call) else { return };
+        self.forget_call(open.connection, call);
+        let exchange = self.connections.value(&answer.connection).and_then(|c| c.exchanges.front());
+        open.session = open.session.or(exchange.and_then(|exchange| exchange.session));
+        self.learn_answer(&open, answer);
+        let whole = open.whole && answer.message.whole;
+        let id_read = !answer.message.id_inferred && answer.message.id != MessageId::Absent;
+        let certainty = match (whole, id_read) {
+            (true, _) => Certainty::Whole,
+            (false, true) => Certainty::TimesOnly,
+            (false, false) => Certainty::Inferred,
+        };
+        let (outcome, error_code) = outcome::of_answer(answer.message);
+        let end = Ending { outcome, error_code, certainty };
+        self.complete(open, Some((answer.connection, answer.to, answer.envelope)), Some(answer.message), end);
+    }
+
+    /// The status of an HTTP response, or the mere end of one whose bytes were lost, ends `call`.
+    pub(super) fn end_by_status(
+        &mut self,
+        call: CallId,
+        connection: ConnectionId,
+        to: End,
+        envelope: &Envelope,
+        (outcome, error_code): (Outcome, Option<i64>),
+    ) {
+        let Some(open) = self.calls.close(call) else { return };
+        self.forget_call(open.connection, call);
+        let certainty = if outcome == Outcome::Ok { Certainty::Inferred } else { Certainty::Whole };
+        let end = Ending { outcome, error_code, certainty };
+        self.complete(open, Some((connection, to, envelope)), None, end);
+    }
+
+    /// A call ends without an answer.
+    pub(super) fn end_unanswered(&mut self, open: OpenCall, outcome: Outcome) {
+        let certainty = if open.whole { Certainty::Whole } else { Certainty::TimesOnly };
+        let outcome = open.outcome_without_answer(outcome);
+        self.complete(open, None, None, Ending { outcome, error_code: None, certainty });
+    }
+
+    /// A call ends because its connection had to go.
+    pub(super) fn end_without_connection(&mut self, connection: &Connection, open: OpenCall) {
+        if connection.label == Label::Mcp {
+            let parties = [self.peer_of(connection, End::A), self.peer_of(connection, End::B)];
+            let outcome = open.outcome_without_answer(Outcome::Abandoned);
+            let end = Ending { outcome, error_code: None, certainty: Certainty::Inferred };
+            let call = self.build(open, None, None, &end, parties);
+            self.show(call);
+        }
+    }
+
+    fn complete(
+        &mut self,
+        open: OpenCall,
+        answer: Option<(ConnectionId, End, &Envelope)>,
+        message: Option<&Message>,
+        end: Ending,
+    ) {
+        let connection = open.connection;
+        let position = open.first_byte.position;
+        let peers = [End::A, End::B].map(|own| {
+            let peer = self.peer(connection, own);
+            // The answer's wire knows who sent it, where the request's does not know its reader.
+            match answer {
+                Some((wire, to, _)) if wire != connection && peer.process.is_none() => {
+                    self.peer(wire, if own == open.asker { to } else { to.other() })
+                }
+                _ => peer,
+            }
+        });
+        let call = self.build(open, answer, message, &end, peers);
+        let answered_on_mcp = answer.is_some_and(|(id, ..)| self.label(id) == Label::Mcp);
+        match self.connections.value_mut(&connection) {
+            Some(asked_on) if asked_on.label != Label::Mcp && !answered_on_mcp => {
+                if asked_on.unproven.len() < self.settings.limits.held_messages {
+                    asked_on.unproven.push(call);
+                }
+            }
+            _ => self.settle(connection, position, call),
+        }
+    }
+
+    fn build(
+        &self,
+        open: OpenCall,
+        answer: Option<(ConnectionId, End, &Envelope)>,
+        message: Option<&Message>,
+        end: &Ending,
+        [a, b]: [Peer; 2],
+    ) -> Call {
+        let (asker, asked) = if open.asker == End::A { (a, b) } else { (b, a) };
+        // What a process sent has been sent no later than it was received.
+        let sent_at = open.sent_at.or(asker.process.is_some().then_some(open.first_byte.at));
+        let (mut answer_sent_at, mut answer_received_at, mut first_answer_at) =
+            (None, None, open.first_answer_at);
+        if let Some((id, to, envelope)) = answer
+            && let Some(connection) = self.connections.value(&id)
+        {
+            let flow = &connection.way(to).flow;
+            let local = asked.process.is_some() && !matches!(connection.medium, Medium::Tls(_));
+            answer_sent_at = flow.sent_at(envelope.last_byte).or(local.then_some(envelope.last_byte.at));
+            answer_received_at = flow.received_at(envelope.last_byte);
+            first_answer_at = first_answer_at.or(flow.received_at(envelope.first_byte));
+        }
+        let between = |from, to| Some(super::time::Timestamp::since(to?, from?));
+        let (client, server, asker_is_client) = match open.direction {
+            CallDirection::ClientToServer => (asker, asked, true),
+            CallDirection::ServerToClient => (asked, asker, false),
+        };
+        let revision = self.revision(&open, answer, asker_is_client);
+        let tls = self.connections.value(&open.connection).and_then(|connection| match connection.medium {
+            Medium::Tls(library) => Some(library),
+            _ => None,
+        });
+        Call {
+            at: sent_at.unwrap_or(open.first_byte.at),
+            method: open.method,
+            subject: open.subject,
+            id: open.id,
+            direction: open.direction,
+            transport: open.transport,
+            tls,
+            revision,
+            outcome: end.outcome,
+            error_code: end.error_code,
+            client_duration: between(sent_at, answer_received_at),
+            server_duration: between(open.received_at, answer_sent_at),
+            first_answer: between(sent_at, first_answer_at),
+            request_bytes: open.request_bytes,
+            response_bytes: answer.map_or(0, |(_, _, envelope)| envelope.bytes),
+            progress: open.progress,
+            session: open.session,
+            trace: open.trace,
+            client,
+            server,
+            certainty: end.certainty,
+            arguments: open.arguments,
+            result: message.and_then(|message| super::lines::raw(message, Member::Result)),
+        }
+    }
+
+    /// A call whose other end may be read too waits for it; any other is shown.
+    fn settle(&mut self, connection: ConnectionId, position: u64, call: Call) {
+        let Some((socket, end)) = self.shared_socket(connection) else { return self.show(call) };
+        let until = self.now.after(self.settings.limits.settling_for);
+        for call in self.settling.settle(socket, end, position, call, until) {
+            self.show(call);
+        }
+    }
+
+    /// The socket on which the plaintext of `id` travels, and the end at which `id` is read, if the other end is
+    /// on this host too.
+    fn shared_socket(&self, id: ConnectionId) -> Option<(ConnectionId, End)> {
+        let place = self.connections.value(&id)?.socket?;
+        let end = place.end?;
+        let socket = self.connections.value(&place.connection)?;
+        (socket.streams.len() == 2).then_some((place.connection, end))
+    }
+
+    pub(super) fn show(&mut self, call: Call) {
+        self.observations.push_back(Observation::Call(Box::new(call)));
+    }
+
+    fn revision(
+        &self,
+        open: &OpenCall,
+        answer: Option<(ConnectionId, End, &Envelope)>,
+        asker_is_client: bool,
+    ) -> Option<Arc<str>> {
+        let of = |id: ConnectionId| self.connections.value(&id).and_then(|c| c.parties.revision.clone());
+        let session = open.session.and_then(|session| self.sessions.value(&session));
+        let session = session.and_then(|session| session.parties.revision.clone());
+        // A request's own statement counts where the client speaks; answers know what was agreed.
+        let own = open.revision.clone().filter(|_| asker_is_client);
+        let is_initialize = &*open.method == "initialize";
+        let agreed = session.or_else(|| of(open.connection)).or_else(|| answer.and_then(|(id, ..)| of(id)));
+        if is_initialize { agreed.or(own) } else { own.or(agreed) }
+    }
+
+    /// What an answer tells about the parties.
+    fn learn_answer(&mut self, open: &OpenCall, answer: &Answer<'_>) {
+        if open.direction != CallDirection::ClientToServer {
+            return;
+        }
+        let initialize = &*open.method == "initialize" && answer.message.has_result;
+        let session = open.session;
+        if initialize && let Some(session) = session {
+            self.begin_http_session(open.connection, session);
+        }
+        let mut server = Declared::default();
+        for id in [Some(open.connection), (answer.connection != open.connection).then_some(answer.connection)]
+            .into_iter()
+            .flatten()
+        {
+            if let Some(connection) = self.connections.value_mut(&id) {
+                connection.parties.hear_answer(answer.message);
+                server = connection.parties.server.clone();
+            }
+        }
+        if let Some(session) = session.and_then(|session| self.sessions.value_mut(&session)) {
+            session.parties.hear_answer(answer.message);
+        }
+        let asked = self.connections.value(&open.connection).and_then(|c| c.process(open.asker.other()));
+        let asked = asked.or_else(|| {
+            self.connections.value(&answer.connection).and_then(|c| c.process(answer.to.other()))
+        });
+        if let Some(process) = asked
+            && self.label(open.connection) == Label::Mcp
+        {
+            self.greet_server(open.connection, process, server);
+        }
+        if initialize && session.is_none() {
+            self.begin_session(open.connection, open.transport);
+        }
+    }
+
+    pub(super) fn show_notification(
+        &mut self,
+        id: ConnectionId,
+        envelope: &Envelope,
+        message: &Message,
+        direction: CallDirection,
+        transport: Transport,
+    ) {
+        let Some(connection) = self.connections.value(&id) else { return };
+        if connection.label != Label::Mcp {
+            return;
+        }
+        let Some(method) = message.method.clone() else { return };
+        let to = match direction {
+            CallDirection::ClientToServer => connection.client.map(End::other),
+            CallDirection::ServerToClient => connection.client,
+        };
+        let sent_at = to.and_then(|to| connection.way(to).flow.sent_at(envelope.first_byte));
+        let notification = Notification {
+            at: sent_at.unwrap_or(envelope.first_byte.at),
+            method,
+            direction,
+            transport,
+            client: self.party(connection, true),
+            server: self.party(connection, false),
+        };
+        self.observations.push_back(Observation::Notification(Box::new(notification)));
+    }
+}

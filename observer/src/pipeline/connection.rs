@@ -1,0 +1,166 @@
+//! What is known of one connection: its ends, the bytes each way, and whether it carries MCP.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use observer_common::stream::Verdict;
+
+use super::input::{ProcessId, StreamId};
+use super::jsonrpc::Message;
+use super::limits::Limits;
+use super::mcp::session::Parties;
+use super::observation::Call;
+use super::pairing::CallId;
+use super::reader::{Envelope, Kind, Reader};
+use super::reassembly::stream::Flow;
+use super::reassembly::twin::{End, Medium, Place};
+use super::time::Timestamp;
+use super::transport::streamable_http::Exchanges;
+
+/// Whether a connection carries MCP.
+///
+/// ```text
+/// Unknown --proof--> Mcp --a look-alike's mark--> Other
+///    \------------a look-alike's mark------------> Other --proof--> Mcp
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Label {
+    /// Nothing proven.
+    #[default]
+    Unknown,
+    /// It does.
+    Mcp,
+    /// It carries another protocol.
+    Other,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub struct Connection {
+    /// What it is.
+    pub medium: Medium,
+    /// Processes at ends A and B, as far as they were seen.
+    pub ends: [Option<ProcessId>; 2],
+    /// The kernel's streams that it consists of.
+    pub streams: Vec<StreamId>,
+    /// The bytes towards end A and towards end B.
+    pub ways: [Way; 2],
+    /// Whether it carries MCP.
+    pub label: Label,
+    /// The verdict that the kernel was given.
+    pub verdict: Option<Verdict>,
+    /// The end at which the MCP client is.
+    pub client: Option<End>,
+    /// What its parties said of themselves.
+    pub parties: Parties,
+    /// HTTP requests without a complete response.
+    pub exchanges: Exchanges,
+    /// Open calls whose requests it carried.
+    pub calls: BTreeSet<CallId>,
+    /// Finished calls that wait until it is known to carry MCP.
+    pub unproven: Vec<Call>,
+    /// For TLS: the socket that it travels on.
+    pub socket: Option<Place>,
+    /// When its MCP session began.
+    pub session_since: Option<Timestamp>,
+}
+
+/// One way of a connection.
+#[derive(Debug, Default)]
+pub struct Way {
+    /// Order and times of its bytes.
+    pub flow: Flow,
+    /// Reads the bytes; made when the first come.
+    pub reader: Option<Box<Reader>>,
+    /// Messages that wait until their sender is known.
+    pub held: VecDeque<Held>,
+    /// Bytes since the last JSON-RPC message.
+    pub unread: u64,
+    /// Whether the kernel may have skipped bytes as it was told to: then a gap is a new beginning.
+    pub may_skip: bool,
+}
+
+/// A message that waits until its sender is known.
+#[derive(Debug)]
+pub struct Held {
+    /// The message.
+    pub message: Message,
+    /// Where it was.
+    pub envelope: Envelope,
+    /// When waiting ends.
+    pub until: Timestamp,
+}
+
+impl Way {
+    /// The framing of its bytes.
+    pub fn kind(&self) -> Kind {
+        self.reader.as_ref().map_or(Kind::Unknown, |reader| reader.kind())
+    }
+
+    /// Its reader.
+    pub fn reader(&mut self, limits: &Limits, payloads: bool) -> &mut Reader {
+        self.reader.get_or_insert_with(|| Box::new(Reader::new(limits, payloads)))
+    }
+
+    /// Forgets what was being read.
+    pub fn restart(&mut self) {
+        if let Some(reader) = &mut self.reader {
+            reader.restart();
+        }
+        self.unread = 0;
+    }
+}
+
+impl Connection {
+    /// A connection of which nothing was seen.
+    pub fn new(medium: Medium) -> Self {
+        Self {
+            medium,
+            ends: [None; 2],
+            streams: Vec::new(),
+            ways: Default::default(),
+            label: Label::Unknown,
+            verdict: None,
+            client: None,
+            parties: Parties::default(),
+            exchanges: Exchanges::default(),
+            calls: BTreeSet::new(),
+            unproven: Vec::new(),
+            socket: None,
+            session_since: None,
+        }
+    }
+
+    /// The process at `end`.
+    pub fn process(&self, end: End) -> Option<ProcessId> {
+        match end {
+            End::A => self.ends[0],
+            End::B => self.ends[1],
+        }
+    }
+
+    /// The bytes towards `end`.
+    pub const fn way(&self, end: End) -> &Way {
+        match end {
+            End::A => &self.ways[0],
+            End::B => &self.ways[1],
+        }
+    }
+
+    /// The bytes towards `end`, to be changed.
+    pub const fn way_mut(&mut self, end: End) -> &mut Way {
+        match end {
+            End::A => &mut self.ways[0],
+            End::B => &mut self.ways[1],
+        }
+    }
+
+    /// The end at which `process` is.
+    pub fn end_of(&self, process: ProcessId) -> Option<End> {
+        [End::A, End::B].into_iter().find(|end| self.process(*end) == Some(process))
+    }
+
+    /// Whether it is read as lines when it begins with something else than JSON.
+    pub const fn may_begin_with_a_banner(&self) -> bool {
+        matches!(self.medium, Medium::Pipe { .. } | Medium::Unix)
+    }
+}

@@ -1,0 +1,355 @@
+//! One head or message of an HTTP connection: Streamable HTTP of all revisions, and HTTP+SSE of 2024.
+//!
+//! An answer is looked for in its own exchange first, then in the session: in revisions up to 2025-11-25 it may
+//! come on another connection.
+
+use super::completion::Answer;
+use super::connection::Label;
+use super::jsonrpc::{Message, MessageId, Shape};
+use super::observation::{CallDirection, Outcome, Transport};
+use super::pairing::scope::{AskedBy, CallKey, Scope, hash};
+use super::pairing::{CallId, outcome};
+use super::reader::Envelope;
+use super::reassembly::Mark;
+use super::reassembly::twin::{ConnectionId, End, Medium};
+use super::time::Timestamp;
+use super::transport::http_sse::endpoint_target;
+use super::transport::streamable_http::{Exchange, is_mcp, may_be_mcp};
+use super::transport::{Carrier, Field, RequestHead, ResponseHead};
+use super::{HttpSession, Pipeline};
+
+impl Pipeline {
+    /// The head of a request that came towards `to`.
+    pub(super) fn take_request_head(&mut self, id: ConnectionId, to: End, head: Box<RequestHead>) {
+        if is_mcp(&head) {
+            self.set_label(id, Label::Mcp);
+        }
+        let session = self.session_of(id, to, &head);
+        let (limits, payloads) = (self.settings.limits.clone(), self.settings.payloads);
+        let Some(connection) = self.connections.value_mut(&id) else { return };
+        connection.client = Some(to.other());
+        let known_session = session.is_some_and(|session| self.sessions.value(&session).is_some());
+        if !may_be_mcp(&head) && connection.label != Label::Mcp {
+            self.ignore(id);
+        } else if known_session {
+            self.set_label(id, Label::Mcp);
+        }
+        let Some(connection) = self.connections.value_mut(&id) else { return };
+        connection.way_mut(to).unread = 0;
+        connection.way_mut(to.other()).reader(&limits, payloads).expect_response(&head.method, &limits);
+        let dropped = connection.exchanges.begin(head, limits.http_pipeline);
+        if let Some(exchange) = connection.exchanges.asking() {
+            exchange.session = session;
+        }
+        if let Some(exchange) = dropped {
+            self.abandon_exchange(id, &exchange, self.now);
+        }
+    }
+
+    /// The session that a request belongs to: by its session header, or by the address that it is posted to.
+    fn session_of(&self, id: ConnectionId, to: End, head: &RequestHead) -> Option<u64> {
+        if let Some(session) = head.fields.value(Field::SessionId) {
+            return Some(hash(&(self.server_key(id, to, head), session)));
+        }
+        let endpoint = hash(&(self.server_key(id, to, head), &*head.target, "endpoint"));
+        self.sessions.value(&endpoint).is_some().then_some(endpoint)
+    }
+
+    /// Tells servers apart: the same session id or path may be in use at several, and a gateway may hand a
+    /// session id on.
+    fn server_key(&self, id: ConnectionId, server: End, head: &RequestHead) -> u64 {
+        let Some(connection) = self.connections.value(&id) else { return 0 };
+        let host = head.fields.value(Field::Host);
+        match connection.medium {
+            Medium::Tcp([a, b]) => hash(&if server == End::A { a } else { b }),
+            // Each end of a TLS connection is read on its own: they must not share a session.
+            Medium::Tls(_) => hash(&(host, connection.process(End::A))),
+            Medium::Unix | Medium::Pipe { .. } => hash(&host),
+        }
+    }
+
+    pub(super) fn take_response_head(&mut self, id: ConnectionId, head: Box<ResponseHead>) {
+        let session = head.fields.value(Field::SessionId).map(str::to_owned);
+        let Some(connection) = self.connections.value(&id) else { return };
+        let server = connection.client.unwrap_or(End::A).other();
+        let key = connection.exchanges.front().map(|exchange| self.server_key(id, server, &exchange.request));
+        if session.is_some() {
+            self.set_label(id, Label::Mcp);
+        }
+        let Some(connection) = self.connections.value_mut(&id) else { return };
+        connection.way_mut(server.other()).unread = 0;
+        let Some(exchange) = connection.exchanges.answering() else { return };
+        if let (Some(key), Some(session)) = (key, session) {
+            exchange.session = Some(hash(&(key, session.as_str())));
+        }
+        exchange.response = Some(head);
+    }
+
+    /// The first event of an event stream of 2024 names the address to post to.
+    pub(super) fn take_endpoint(&mut self, id: ConnectionId, text: &str) {
+        let Some(connection) = self.connections.value(&id) else { return };
+        let server = connection.client.unwrap_or(End::A).other();
+        let Some(exchange) = connection.exchanges.front() else { return };
+        let target = endpoint_target(text, &exchange.request.target);
+        let key = self.server_key(id, server, &exchange.request);
+        let session = hash(&(key, target.as_str(), "endpoint"));
+        self.meet_session(session, Transport::HttpSse);
+        if let Some(exchange) = self.connections.value_mut(&id).and_then(|c| c.exchanges.answering()) {
+            exchange.session = Some(session);
+        }
+    }
+
+    fn meet_session(&mut self, session: u64, transport: Transport) {
+        if self.sessions.value(&session).is_none() {
+            let new = HttpSession { parties: Default::default(), transport, since: self.now, started: false };
+            if self.sessions.insert(session, new).is_some() {
+                self.health.shed(super::health::Stage::Pairing, "sessions");
+            }
+        }
+    }
+
+    pub(super) fn http_transport(&self, session: Option<u64>) -> Transport {
+        let session = session.and_then(|session| self.sessions.value(&session));
+        session.map_or(Transport::StreamableHttp, |session| session.transport)
+    }
+
+    /// A message in the body of a request, towards the server at `to`.
+    pub(super) fn take_posted(&mut self, id: ConnectionId, to: End, envelope: &Envelope, message: Message) {
+        if !self.weigh(id, to, &message) {
+            return;
+        }
+        let Some(exchange) = self.connections.value_mut(&id).and_then(|c| c.exchanges.asking()) else {
+            return;
+        };
+        let (number, session, modern) = (exchange.number, exchange.session, exchange.is_modern());
+        let version = exchange.request.fields.value(Field::ProtocolVersion).map(std::sync::Arc::<str>::from);
+        let transport = self.http_transport(session);
+        let own = [Some((Scope::Exchange(id, number), AskedBy::Client)), client_scope(session)];
+        match message.shape() {
+            Shape::Request => {
+                let direction = CallDirection::ClientToServer;
+                let Some(mut call) = self.open_call(id, to, envelope, &message, direction, transport) else {
+                    return;
+                };
+                call.exchange = Some(number);
+                call.session = session.filter(|_| !modern);
+                call.revision = call.revision.or(version);
+                call.keys = own
+                    .into_iter()
+                    .flatten()
+                    .flat_map(|(scope, by)| super::lines::keys(scope, by, &call))
+                    .collect();
+                self.register(call);
+                self.hear_request(id, session, &message);
+            }
+            Shape::Notification => {
+                let senders: Vec<_> = own.into_iter().flatten().collect();
+                let receivers: Vec<_> = server_scope(session).into_iter().collect();
+                self.heed_notification(id, to, envelope, &message, &senders, &receivers);
+                self.show_notification(id, envelope, &message, CallDirection::ClientToServer, transport);
+            }
+            // An answer to something that the server asked on an event stream.
+            Shape::Success | Shape::Error => {
+                let MessageId::Id(answer_id) = &message.id else { return };
+                let key = server_scope(session).map(|(scope, by)| CallKey::new(scope, by, answer_id));
+                match key.and_then(|key| self.calls.find(&key, answer_id)) {
+                    Some(call) => {
+                        let answer = Answer { connection: id, to, envelope, message: &message };
+                        self.answer(call, &answer);
+                    }
+                    None => self.unanswerable(id, to, envelope, Some(answer_id.clone()), transport),
+                }
+            }
+            Shape::Unknown => {}
+        }
+        if let Some(connection) = self.connections.value_mut(&id) {
+            connection.way_mut(to).flow.forget_until(envelope.last_byte.position);
+        }
+    }
+
+    fn hear_request(&mut self, id: ConnectionId, session: Option<u64>, message: &Message) {
+        if let Some(connection) = self.connections.value_mut(&id) {
+            connection.parties.hear_request(message);
+        }
+        if let Some(session) = session.and_then(|session| self.sessions.value_mut(&session)) {
+            session.parties.hear_request(message);
+        }
+    }
+
+    /// A message in the body of a response, towards the client at `to`.
+    pub(super) fn take_replied(&mut self, id: ConnectionId, to: End, envelope: &Envelope, message: Message) {
+        if !self.weigh(id, to, &message) {
+            return;
+        }
+        let exchange = self.connections.value_mut(&id).and_then(|c| c.exchanges.answering());
+        let (number, session) = exchange.map_or((None, None), |exchange| {
+            exchange.answered_with_text = true;
+            (Some(exchange.number), exchange.session)
+        });
+        let transport = self.http_transport(session);
+        let of_exchange = number.map(|number| Scope::Exchange(id, number));
+        let asked_by_client =
+            [of_exchange.map(|scope| (scope, AskedBy::Client)), client_scope(session)].into_iter().flatten();
+        match message.shape() {
+            Shape::Success | Shape::Error | Shape::Unknown => {
+                let call = match &message.id {
+                    MessageId::Id(answer_id) => asked_by_client
+                        .map(|(scope, by)| CallKey::new(scope, by, answer_id))
+                        .find_map(|key| self.calls.find(&key, answer_id)),
+                    // An error for a request that could not be read, or an answer whose id was lost.
+                    MessageId::Null | MessageId::Absent => {
+                        let orphan = message.has_error || !message.whole;
+                        number.filter(|_| orphan).and_then(|number| self.only_call(id, number))
+                    }
+                };
+                let answer = Answer { connection: id, to, envelope, message: &message };
+                match (call, &message.id) {
+                    (Some(call), _) => self.answer(call, &answer),
+                    (None, MessageId::Id(answer_id)) if message.shape() != Shape::Unknown => {
+                        let answer_id = answer_id.clone();
+                        self.unanswerable(id, to, envelope, Some(answer_id), transport);
+                    }
+                    (None, _) => {}
+                }
+            }
+            Shape::Request => self.ask_client(id, to, envelope, &message, number, session),
+            Shape::Notification => {
+                let receivers: Vec<_> = asked_by_client.collect();
+                let senders: Vec<_> = server_scope(session).into_iter().collect();
+                self.heed_notification(id, to, envelope, &message, &senders, &receivers);
+                self.show_notification(id, envelope, &message, CallDirection::ServerToClient, transport);
+            }
+        }
+        let Some(connection) = self.connections.value_mut(&id) else { return };
+        if let Carrier::SseEvent { .. } = envelope.carrier {
+            connection.way_mut(to).flow.forget_until(envelope.last_byte.position);
+        }
+    }
+
+    /// The server asks the client, on an event stream.
+    fn ask_client(
+        &mut self,
+        id: ConnectionId,
+        to: End,
+        envelope: &Envelope,
+        message: &Message,
+        exchange: Option<u64>,
+        session: Option<u64>,
+    ) {
+        let transport = self.http_transport(session);
+        let direction = CallDirection::ServerToClient;
+        let Some(mut call) = self.open_call(id, to, envelope, message, direction, transport) else { return };
+        let scope = server_scope(session)
+            .or_else(|| exchange.map(|number| (Scope::Exchange(id, number), AskedBy::Server)));
+        let Some((scope, by)) = scope else { return };
+        call.session = session;
+        call.keys = super::lines::keys(scope, by, &call);
+        self.register(call);
+    }
+
+    /// The one open call of an exchange.
+    fn only_call(&self, id: ConnectionId, exchange: u64) -> Option<CallId> {
+        match self.calls_of(id, exchange).as_slice() {
+            [only] => Some(*only),
+            _ => None,
+        }
+    }
+
+    fn calls_of(&self, id: ConnectionId, exchange: u64) -> Vec<CallId> {
+        let Some(connection) = self.connections.value(&id) else { return Vec::new() };
+        let of_exchange =
+            |call: &CallId| self.calls.call(*call).is_some_and(|open| open.exchange == Some(exchange));
+        connection.calls.iter().copied().filter(of_exchange).collect()
+    }
+
+    /// The response whose last byte came towards `to` is over.
+    pub(super) fn end_exchange(&mut self, id: ConnectionId, to: End, last_byte: Mark, whole: bool) {
+        let Some(exchange) = self.connections.value_mut(&id).and_then(|c| c.exchanges.end()) else { return };
+        let status = exchange.response.as_ref().map_or(0, |response| response.status);
+        let failed = outcome::of_status(status);
+        let envelope = Envelope { first_byte: last_byte, last_byte, carrier: Carrier::HttpBody, bytes: 0 };
+        for call in self.calls_of(id, exchange.number) {
+            match failed {
+                Some(end) => self.end_by_status(call, id, to, &envelope, end),
+                None if !whole && !is_event_stream(&exchange) && status == 200 => {
+                    self.end_by_status(call, id, to, &envelope, (Outcome::Ok, None));
+                }
+                None => self.leave_unanswered(call, &exchange, last_byte.at),
+            }
+        }
+        if &*exchange.request.method == "DELETE" && (200..300).contains(&status) {
+            self.end_http_session(id, exchange.session);
+        }
+        let Some(connection) = self.connections.value_mut(&id) else { return };
+        connection.way_mut(to).flow.forget_until(last_byte.position);
+    }
+
+    /// The response is over and has no answer to the call: it may still come on another connection.
+    fn leave_unanswered(&mut self, call: CallId, exchange: &Exchange, at: Timestamp) {
+        let accepted = exchange.response.as_ref().is_some_and(|response| response.status == 202);
+        if exchange.session.is_some() && accepted {
+            return; // HTTP+SSE of 2024: the answer comes on the event stream
+        }
+        let modern = self.calls.call(call).is_some_and(|open| is_modern(open.revision.as_deref()))
+            || exchange.is_modern();
+        let (until, outcome) = match exchange.session {
+            _ if modern => (at, Outcome::Cancelled),
+            Some(_) => (at.after(self.settings.limits.resume_for), Outcome::Abandoned),
+            None => (at, Outcome::Abandoned),
+        };
+        self.calls.doom(call, until, outcome);
+    }
+
+    pub(super) fn abandon_exchange(&mut self, id: ConnectionId, exchange: &Exchange, at: Timestamp) {
+        for call in self.calls_of(id, exchange.number) {
+            self.leave_unanswered(call, exchange, at);
+        }
+    }
+
+    /// The reader at `to` met the end of the connection.
+    pub(super) fn end_http(&mut self, id: ConnectionId, to: End, at: Timestamp) {
+        let Some(connection) = self.connections.value_mut(&id) else { return };
+        // What the server has sent before the client closed may not have been read yet.
+        let at = if connection.client == Some(to) { at } else { at.after(self.settings.limits.held_for) };
+        let exchanges: Vec<_> = connection.exchanges.drop_all_but(0).collect();
+        for exchange in exchanges {
+            self.abandon_exchange(id, &exchange, at);
+            if self.http_transport(exchange.session) == Transport::HttpSse
+                && &*exchange.request.method == "GET"
+            {
+                self.end_http_session(id, exchange.session);
+            }
+        }
+    }
+
+    /// Bytes towards `to` were skipped on purpose. Where these were requests, the open exchanges are over; where
+    /// responses, the next one is that of the newest request.
+    pub(super) fn restart_exchanges(&mut self, id: ConnectionId, to: End) {
+        let Some(connection) = self.connections.value_mut(&id) else { return };
+        let keep = usize::from(connection.client == Some(to));
+        let exchanges: Vec<_> = connection.exchanges.drop_all_but(keep).collect();
+        for exchange in exchanges {
+            self.abandon_exchange(id, &exchange, self.now);
+        }
+    }
+}
+
+fn client_scope(session: Option<u64>) -> Option<(Scope, AskedBy)> {
+    session.map(|session| (Scope::Session(session), AskedBy::Client))
+}
+
+fn server_scope(session: Option<u64>) -> Option<(Scope, AskedBy)> {
+    session.map(|session| (Scope::Session(session), AskedBy::Server))
+}
+
+fn is_event_stream(exchange: &Exchange) -> bool {
+    let response = exchange.response.as_ref();
+    response
+        .and_then(|head| head.fields.value(Field::ContentType))
+        .is_some_and(|kind| kind.contains("event-stream"))
+}
+
+/// Whether a revision is of the stateless era, in which a closed response is a cancellation.
+fn is_modern(revision: Option<&str>) -> bool {
+    revision.is_some_and(|revision| revision >= "2026-07-28")
+}

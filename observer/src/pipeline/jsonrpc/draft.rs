@@ -1,0 +1,96 @@
+//! The message that is being read, and the payload member of it that is being kept.
+
+use super::{Kept, Member, Message};
+use crate::pipeline::private::Private;
+
+/// The message that is being read.
+#[derive(Debug)]
+pub(super) struct Draft {
+    pub(super) message: Message,
+    /// Whether one has begun.
+    pub(super) open: bool,
+    /// How many tool names are kept.
+    pub(super) tools: usize,
+    /// Where in `message.members` each member is.
+    seats: [Option<u32>; MEMBERS],
+}
+
+/// A payload member that is being read.
+#[derive(Debug)]
+pub(super) struct Raw {
+    member: Member,
+    /// How many levels are open around it.
+    level: usize,
+    /// From where on the bytes of this push belong to it.
+    from: usize,
+    bytes: Vec<u8>,
+}
+
+impl Draft {
+    /// None has begun.
+    pub(super) fn new() -> Self {
+        Self { message: Message::default(), open: false, tools: 0, seats: [None; MEMBERS] }
+    }
+
+    /// A message begins.
+    pub(super) fn begin(&mut self) {
+        *self = Self { open: true, ..Self::new() };
+        self.message.params_are_object = true;
+    }
+
+    /// The message is over.
+    pub(super) fn close(&mut self) -> Message {
+        self.open = false;
+        std::mem::take(&mut self.message)
+    }
+
+    /// Keeps the value of a member, instead of an earlier one.
+    pub(super) fn keep(&mut self, member: Member, kept: Kept) {
+        let Some(seat) = self.seats.get_mut(member as usize) else { return };
+        if let Some((_, earlier)) = seat.and_then(|seat| self.message.members.get_mut(seat as usize)) {
+            *earlier = kept;
+            return;
+        }
+        *seat = u32::try_from(self.message.members.len()).ok();
+        self.message.members.push((member, kept));
+    }
+}
+
+impl Raw {
+    /// Behind the key of `member`, which ends at `from` of the pushed bytes.
+    pub(super) const fn new(member: Member, level: usize, from: usize) -> Self {
+        Self { member, level, from, bytes: Vec::new() }
+    }
+
+    /// How many levels are open around it.
+    pub(super) const fn level(&self) -> usize {
+        self.level
+    }
+
+    /// It goes on to the end of the pushed `bytes`, and beyond.
+    pub(super) fn push(&mut self, bytes: &[u8], limit: usize) {
+        self.add(bytes.get(self.from..), limit);
+        self.from = 0;
+    }
+
+    /// Adds the next bytes, without what is between the key and the value.
+    fn add(&mut self, bytes: Option<&[u8]>, limit: usize) {
+        let mut bytes = bytes.unwrap_or_default();
+        if self.bytes.is_empty() {
+            let between =
+                bytes.iter().take_while(|byte| matches!(byte, b':' | b' ' | b'\t' | b'\r' | b'\n')).count();
+            bytes = bytes.get(between..).unwrap_or_default();
+        }
+        let room = limit.saturating_sub(self.bytes.len());
+        self.bytes.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+    }
+
+    /// It ends behind `end` of the pushed `bytes`.
+    pub(super) fn finish(mut self, bytes: &[u8], end: usize, limit: usize) -> (Member, Kept) {
+        self.add(bytes.get(self.from..end), limit);
+        (self.member, Kept::Raw(Private::new(self.bytes.into())))
+    }
+}
+
+/// Number of variants of [`Member`].
+const MEMBERS: usize = Member::ErrorCode as usize + 1;

@@ -1,0 +1,317 @@
+//! An incremental JSON tokenizer: bytes in any portions, no memory of what is not asked for.
+//!
+//! The order of tokens is checked in full. Within a token it is lenient where that costs nothing to a reader of
+//! known members: a number is any run of the characters of numbers, and strings may hold control characters and bytes
+//! that are not UTF-8.
+
+use super::text::Text;
+
+/// What came next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Token {
+    /// The bytes are used up.
+    More,
+    /// A key; its text is kept.
+    Key,
+    /// An object begins.
+    Object,
+    /// An array begins.
+    Array,
+    /// The innermost object or array ends.
+    Close,
+    /// One that was skipped ends.
+    SkippedClose,
+    /// A string; its text is kept if wanted.
+    String,
+    /// A number; its text is kept if wanted.
+    Number,
+    True,
+    False,
+    Null,
+    /// Something behind the end of the document.
+    Trailing,
+    /// Nested too deeply.
+    TooDeep,
+    /// This is not JSON.
+    Bad,
+}
+
+/// The tokenizer of one document at a time.
+#[derive(Debug)]
+pub(super) struct Lexer {
+    state: State,
+    nesting: Nesting,
+    text: Text,
+    longest_key: usize,
+    /// How much is kept of the next string or number; nothing if zero.
+    wanted: usize,
+    /// No tokens from this depth on.
+    skip_from: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum State {
+    /// A value must follow.
+    Value,
+    /// A value or the end of the array.
+    FirstItem,
+    /// A key must follow.
+    Key,
+    /// A key or the end of the object.
+    FirstKey,
+    Colon,
+    /// A comma or the end of the object or array.
+    Comma,
+    InKey,
+    InString,
+    InNumber,
+    /// What is still to come of a literal, and what it means.
+    InLiteral(&'static [u8], Token),
+    Done,
+}
+
+impl Lexer {
+    /// Before a document nested at most `most` deep, of which keys up to `longest_key` bytes matter.
+    pub(super) fn new(most: usize, longest_key: usize) -> Self {
+        let nesting = Nesting { objects: Vec::new(), depth: 0, most };
+        let text = Text::default();
+        Self { state: State::Value, nesting, text, longest_key, wanted: 0, skip_from: usize::MAX }
+    }
+
+    /// Begins another document.
+    pub(super) fn restart(&mut self) {
+        self.state = State::Value;
+        self.nesting.depth = 0;
+        self.wanted = 0;
+        self.skip_from = usize::MAX;
+    }
+
+    /// Whether the document is complete.
+    pub(super) const fn is_done(&self) -> bool {
+        matches!(self.state, State::Done)
+    }
+
+    /// Of the strings and numbers to come, `limit` bytes are wanted.
+    pub(super) const fn want(&mut self, limit: usize) {
+        self.wanted = limit;
+    }
+
+    /// Nothing is wanted of the object or array that has just begun.
+    pub(super) const fn skip(&mut self) {
+        self.skip_from = self.nesting.depth;
+    }
+
+    /// The key, unless it is longer than any that matters.
+    pub(super) fn key(&self) -> Option<&[u8]> {
+        self.text.uncut()
+    }
+
+    /// The text of the string or number.
+    pub(super) fn text(&mut self) -> Box<str> {
+        self.text.read()
+    }
+
+    /// Reads up to the next token.
+    pub(super) fn next(&mut self, rest: &mut &[u8]) -> Token {
+        loop {
+            let token = match self.state {
+                State::InKey => self.string(rest, Token::Key),
+                State::InString => self.string(rest, Token::String),
+                State::InNumber => self.number(rest),
+                State::InLiteral(expected, token) => self.literal(rest, expected, token),
+                _ => self.punctuation(rest),
+            };
+            if let Some(token) = token {
+                return token;
+            }
+        }
+    }
+
+    const fn is_skipping(&self) -> bool {
+        self.nesting.depth >= self.skip_from
+    }
+
+    fn punctuation(&mut self, rest: &mut &[u8]) -> Option<Token> {
+        let byte = loop {
+            let Some((&byte, behind)) = rest.split_first() else { return Some(Token::More) };
+            *rest = behind;
+            if !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
+                break byte;
+            }
+        };
+        match (self.state, byte) {
+            (State::Value | State::FirstItem, _) => return self.value(byte),
+            (State::Key | State::FirstKey, b'"') => {
+                self.text.begin(if self.is_skipping() { 0 } else { self.longest_key });
+                self.state = State::InKey;
+            }
+            (State::Colon, b':') => self.state = State::Value,
+            (State::Comma, b',') => {
+                self.state = if self.nesting.in_object() { State::Key } else { State::Value };
+            }
+            (State::FirstKey, b'}') => return self.close(),
+            (State::Comma, b'}') if self.nesting.in_object() => return self.close(),
+            (State::Comma, b']') if !self.nesting.in_object() => return self.close(),
+            (State::Done, _) => return Some(Token::Trailing),
+            _ => return Some(Token::Bad),
+        }
+        None
+    }
+
+    /// A value begins with `byte`.
+    fn value(&mut self, byte: u8) -> Option<Token> {
+        match byte {
+            b'"' => {
+                self.text.begin(if self.is_skipping() { 0 } else { self.wanted });
+                self.state = State::InString;
+            }
+            b'{' | b'[' => return self.open(byte == b'{'),
+            b'-' | b'0'..=b'9' => {
+                self.text.begin(if self.is_skipping() { 0 } else { self.wanted });
+                self.text.add(&[byte]);
+                self.state = State::InNumber;
+            }
+            b't' => self.state = State::InLiteral(b"rue", Token::True),
+            b'f' => self.state = State::InLiteral(b"alse", Token::False),
+            b'n' => self.state = State::InLiteral(b"ull", Token::Null),
+            b']' if matches!(self.state, State::FirstItem) => return self.close(),
+            _ => return Some(Token::Bad),
+        }
+        None
+    }
+
+    fn open(&mut self, object: bool) -> Option<Token> {
+        let skipping = self.is_skipping();
+        if !self.nesting.open(object) {
+            return Some(Token::TooDeep);
+        }
+        self.state = if object { State::FirstKey } else { State::FirstItem };
+        let token = if object { Token::Object } else { Token::Array };
+        (!skipping).then_some(token)
+    }
+
+    fn close(&mut self) -> Option<Token> {
+        let skipping = self.is_skipping();
+        self.nesting.close();
+        self.value_end();
+        if !skipping {
+            return Some(Token::Close);
+        }
+        if self.is_skipping() {
+            return None;
+        }
+        self.skip_from = usize::MAX;
+        Some(Token::SkippedClose)
+    }
+
+    const fn value_end(&mut self) {
+        self.state = if self.nesting.depth == 0 { State::Done } else { State::Comma };
+    }
+
+    fn end(&mut self, token: Token) -> Option<Token> {
+        self.value_end();
+        (!self.is_skipping()).then_some(token)
+    }
+
+    fn string(&mut self, rest: &mut &[u8], token: Token) -> Option<Token> {
+        while self.text.is_escaping() {
+            let Some((&byte, behind)) = rest.split_first() else { return Some(Token::More) };
+            *rest = behind;
+            if !self.text.escaped(byte) {
+                return Some(Token::Bad);
+            }
+        }
+        let Some((plain, behind)) = find_special(rest).and_then(|at| rest.split_at_checked(at)) else {
+            self.text.add(rest);
+            *rest = &[];
+            return Some(Token::More);
+        };
+        self.text.add(plain);
+        let (&byte, behind) = behind.split_first()?;
+        *rest = behind;
+        if byte == b'\\' {
+            self.text.begin_escape();
+            return None;
+        }
+        if token == Token::Key {
+            self.state = State::Colon;
+            return (!self.is_skipping()).then_some(token);
+        }
+        self.end(token)
+    }
+
+    fn number(&mut self, rest: &mut &[u8]) -> Option<Token> {
+        let end =
+            rest.iter().position(|byte| !matches!(byte, b'0'..=b'9' | b'.' | b'-' | b'+' | b'e' | b'E'));
+        let (run, behind) = rest.split_at_checked(end.unwrap_or(rest.len()))?;
+        self.text.add(run);
+        *rest = behind;
+        if end.is_none() {
+            return Some(Token::More);
+        }
+        self.end(Token::Number)
+    }
+
+    fn literal(&mut self, rest: &mut &[u8], mut expected: &'static [u8], token: Token) -> Option<Token> {
+        while let Some((wanted, left)) = expected.split_first() {
+            let Some((byte, behind)) = rest.split_first() else {
+                self.state = State::InLiteral(expected, token);
+                return Some(Token::More);
+            };
+            if byte != wanted {
+                return Some(Token::Bad);
+            }
+            (*rest, expected) = (behind, left);
+        }
+        self.end(token)
+    }
+}
+
+/// The next quote or backslash. Most keys and many values are short: they are not worth the call.
+fn find_special(bytes: &[u8]) -> Option<usize> {
+    let special = |byte: &u8| matches!(byte, b'"' | b'\\');
+    match bytes.split_at_checked(SHORT) {
+        None => bytes.iter().position(special),
+        Some((short, long)) => {
+            short.iter().position(special).or_else(|| memchr::memchr2(b'"', b'\\', long).map(|at| at + SHORT))
+        }
+    }
+}
+
+/// Length of a short string.
+const SHORT: usize = 12;
+
+/// Which of the open levels are objects, one bit each.
+#[derive(Debug)]
+struct Nesting {
+    objects: Vec<u64>,
+    depth: usize,
+    most: usize,
+}
+
+impl Nesting {
+    /// Returns whether there is room for another level.
+    fn open(&mut self, object: bool) -> bool {
+        if self.depth >= self.most {
+            return false;
+        }
+        let (word, bit) = (self.depth / 64, 1 << (self.depth % 64));
+        if word >= self.objects.len() {
+            self.objects.push(0);
+        }
+        if let Some(word) = self.objects.get_mut(word) {
+            *word = if object { *word | bit } else { *word & !bit };
+        }
+        self.depth += 1;
+        true
+    }
+
+    const fn close(&mut self) {
+        self.depth = self.depth.saturating_sub(1);
+    }
+
+    fn in_object(&self) -> bool {
+        let level = self.depth.wrapping_sub(1);
+        self.objects.get(level / 64).is_some_and(|word| word & 1 << (level % 64) != 0)
+    }
+}

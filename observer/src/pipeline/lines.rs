@@ -1,0 +1,387 @@
+//! One message of a line-framed connection: stdio in all its forms.
+//!
+//! Requests go on one wire and answers come on the other, see [`super::reassembly::stdio_pair`].
+
+use super::Pipeline;
+use super::completion::Answer;
+use super::connection::{Held, Label};
+use super::health::Stage;
+use super::jsonrpc::{Id, Kept, Member, Message, MessageId, Shape};
+use super::mcp::evidence::{self, Evidence};
+use super::mcp::meta;
+use super::mcp::method::{self, Sender};
+use super::observation::{CallDirection, Observation, Outcome, Transport, Unanswerable};
+use super::pairing::scope::{AskedBy, CallKey, Scope};
+use super::pairing::{CallId, OpenCall};
+use super::reader::Envelope;
+use super::reassembly::stdio_pair::Wire;
+use super::reassembly::twin::{ConnectionId, End};
+
+impl Pipeline {
+    /// A message that came towards `to`.
+    pub(super) fn take_line(&mut self, id: ConnectionId, to: End, envelope: &Envelope, message: Message) {
+        if !self.weigh(id, to, &message) {
+            return;
+        }
+        match message.shape() {
+            Shape::Request => self.ask(id, to, envelope, &message),
+            Shape::Notification => self.notify_line(id, to, envelope, &message),
+            Shape::Success | Shape::Error if message.id_inferred || message.id == MessageId::Absent => {
+                self.answer_with_hole(id, to, envelope, &message);
+            }
+            Shape::Success | Shape::Error => self.answer_line(id, to, envelope, message),
+            Shape::Unknown => {}
+        }
+        let Some(connection) = self.connections.value_mut(&id) else { return };
+        connection.way_mut(to).flow.forget_until(envelope.last_byte.position);
+    }
+
+    /// Learns from a message whether its connection carries MCP. Tells whether to go on with the message.
+    pub(super) fn weigh(&mut self, id: ConnectionId, to: End, message: &Message) -> bool {
+        let Some(connection) = self.connections.value_mut(&id) else { return false };
+        if message.shape() == Shape::Unknown {
+            if connection.label == Label::Mcp {
+                self.health.fault(Stage::JsonRpc, "not_a_message");
+            }
+            return true; // a piece of one, perhaps: the exchange may know more
+        }
+        connection.way_mut(to).unread = 0;
+        match evidence::weigh(message) {
+            Evidence::Mcp => self.set_label(id, Label::Mcp),
+            Evidence::Other => self.set_label(id, Label::Other),
+            Evidence::None => {}
+        }
+        self.label(id) != Label::Other
+    }
+
+    /// A request that came towards `to`.
+    fn ask(&mut self, id: ConnectionId, to: End, envelope: &Envelope, message: &Message) {
+        let asker = to.other();
+        let Some(direction) = self.direction(id, asker, message) else { return };
+        let Some(connection) = self.connections.value_mut(&id) else { return };
+        if direction == CallDirection::ClientToServer {
+            connection.parties.hear_request(message);
+        }
+        let scope = Scope::Connection(id);
+        let Some(mut call) = self.open_call(id, to, envelope, message, direction, Transport::Stdio) else {
+            return;
+        };
+        call.keys = keys(scope, AskedBy::End(asker), &call);
+        self.register(call);
+    }
+
+    /// Who asks whom, by the method or else by what is known of the connection.
+    fn direction(&mut self, id: ConnectionId, from: End, message: &Message) -> Option<CallDirection> {
+        let connection = self.connections.value_mut(&id)?;
+        let sender = message.method.as_deref().and_then(method::known).map(|method| method.sender);
+        match sender {
+            Some(Sender::Client) => connection.client = Some(from),
+            Some(Sender::Server) => connection.client = Some(from.other()),
+            Some(Sender::Either) | None => {}
+        }
+        let from_client = connection.client.is_none_or(|client| client == from);
+        Some(if from_client { CallDirection::ClientToServer } else { CallDirection::ServerToClient })
+    }
+
+    /// What a request says, as a call without keys.
+    pub(super) fn open_call(
+        &self,
+        id: ConnectionId,
+        to: End,
+        envelope: &Envelope,
+        message: &Message,
+        direction: CallDirection,
+        transport: Transport,
+    ) -> Option<OpenCall> {
+        let MessageId::Id(request_id) = &message.id else { return None };
+        let flow = &self.connections.value(&id)?.way(to).flow;
+        Some(OpenCall {
+            keys: Vec::new(),
+            connection: id,
+            asker: to.other(),
+            exchange: None,
+            method: message.method.clone()?,
+            id: request_id.clone(),
+            subject: meta::subject(message),
+            direction,
+            transport,
+            revision: message.string(Member::MetaVersion).map(Into::into),
+            session: None,
+            trace: meta::trace(message),
+            first_byte: envelope.first_byte,
+            sent_at: flow.sent_at(envelope.first_byte),
+            received_at: flow.received_at(envelope.last_byte),
+            request_bytes: envelope.bytes,
+            whole: message.whole,
+            first_answer_at: None,
+            progress_token: message.member(Member::ProgressToken).and_then(as_id),
+            progress: 0,
+            doom: (envelope.last_byte.at.after(self.settings.limits.call_age), Outcome::Expired),
+            arguments: raw(message, Member::Arguments),
+        })
+    }
+
+    /// Takes a call in; those that it replaces end.
+    pub(super) fn register(&mut self, call: OpenCall) {
+        let connection = call.connection;
+        let (id, ended) = self.calls.open(call);
+        for (old, call) in ended {
+            self.forget_call(call.connection, old);
+            self.end_unanswered(call, Outcome::Abandoned);
+        }
+        if let Some(connection) = self.connections.value_mut(&connection) {
+            connection.calls.insert(id);
+        }
+    }
+
+    /// An answer whose id was not read where it stands. A hole may have swallowed the end of one message and the
+    /// beginning of another, so what is left of an id proves nothing: the answer counts only where a single call
+    /// is open that it can belong to.
+    fn answer_with_hole(&mut self, id: ConnectionId, to: End, envelope: &Envelope, message: &Message) {
+        let open: Vec<CallId> =
+            self.asked_wires(id, to).iter().flat_map(|wire| self.asked_on(*wire)).collect();
+        match open.as_slice() {
+            [call] if self.calls.call(*call).is_some_and(|call| fits(&message.id, &call.id)) => {
+                self.answer(*call, &Answer { connection: id, to, envelope, message });
+            }
+            _ => self.health.fault(Stage::Pairing, "answer_without_id"),
+        }
+    }
+
+    fn answer_line(&mut self, id: ConnectionId, to: End, envelope: &Envelope, message: Message) {
+        let MessageId::Id(answer_id) = &message.id else {
+            return self.health.fault(Stage::Pairing, "answer_without_id"); // an error for an unreadable request
+        };
+        if let Some(call) = self.find_asked(id, to, answer_id) {
+            let answer = Answer { connection: id, to, envelope, message: &message };
+            return self.answer(call, &answer);
+        }
+        let Some(connection) = self.connections.value_mut(&id) else { return };
+        let sender_known = connection.process(to.other()).is_some();
+        let way = connection.way_mut(to);
+        if !sender_known && way.held.len() < self.settings.limits.held_messages {
+            let until = envelope.last_byte.at.after(self.settings.limits.held_for);
+            self.held.set((id, to), until);
+            way.held.push_back(Held { message, envelope: envelope.clone(), until });
+            return;
+        }
+        self.unanswerable(id, to, envelope, Some(answer_id.clone()), Transport::Stdio);
+    }
+
+    /// The sender is known now, or waiting is over: what was held goes on.
+    pub(super) fn release_held(&mut self, id: ConnectionId, to: End) {
+        let Some(connection) = self.connections.value_mut(&id) else { return };
+        let held = std::mem::take(&mut connection.way_mut(to).held);
+        for Held { message, envelope, until } in held {
+            self.held.clear((id, to), until);
+            let MessageId::Id(answer_id) = message.id.clone() else { continue };
+            match self.find_asked(id, to, &answer_id) {
+                Some(call) => {
+                    self.answer(call, &Answer { connection: id, to, envelope: &envelope, message: &message });
+                }
+                None => self.unanswerable(id, to, &envelope, Some(answer_id), Transport::Stdio),
+            }
+        }
+    }
+
+    /// The call that an answer towards `to` ends.
+    fn find_asked(&mut self, id: ConnectionId, to: End, answer_id: &Id) -> Option<CallId> {
+        let answers = Wire { connection: id, from: to.other() };
+        let asked_on =
+            |wire: Wire| CallKey::new(Scope::Connection(wire.connection), AskedBy::End(wire.from), answer_id);
+        let same = Wire { connection: id, from: to };
+        if let Some(call) = self.calls.find(&asked_on(same), answer_id) {
+            return Some(call);
+        }
+        if let Some(partner) = self.wires.partner(answers) {
+            return self.calls.find(&asked_on(partner), answer_id);
+        }
+        let requests = self.find_partner(answers, &asked_on, answer_id)?;
+        self.join_wires(answers, requests);
+        self.calls.find(&asked_on(requests), answer_id)
+    }
+
+    /// The wire on which the reader of these answers asked their sender. Where the sender is not the process that
+    /// was asked (an output filter behind the server), the only wire that can be meant.
+    fn find_partner(&self, answers: Wire, asked_on: &impl Fn(Wire) -> CallKey, id: &Id) -> Option<Wire> {
+        let connection = self.connections.value(&answers.connection)?;
+        let sender = connection.process(answers.from)?;
+        let reader = connection.process(answers.from.other())?;
+        let candidates: Vec<Wire> = self
+            .wires
+            .of_process(reader)
+            .filter(|other| *other != answers.connection)
+            .filter_map(|other| {
+                let from = self.connections.value(&other)?.end_of(reader)?;
+                Some(Wire { connection: other, from })
+            })
+            .filter(|wire| self.wires.partner(*wire).is_none())
+            .filter(|wire| self.calls.find(&asked_on(*wire), id).is_some())
+            .collect();
+        let asked = |wire: &Wire| {
+            self.connections.value(&wire.connection).and_then(|other| other.process(wire.from.other()))
+        };
+        if let Some(direct) = candidates.iter().find(|wire| asked(wire) == Some(sender)) {
+            return Some(*direct);
+        }
+        match candidates.as_slice() {
+            [only] => Some(*only),
+            _ => None,
+        }
+    }
+
+    fn join_wires(&mut self, answers: Wire, requests: Wire) {
+        self.wires.join(answers, requests);
+        let Some(asked) = self.connections.value(&requests.connection) else { return };
+        let (label, parties) = (asked.label, asked.parties.clone());
+        let client = asked.client.map(|client| client == requests.from);
+        if let Some(connection) = self.connections.value_mut(&answers.connection) {
+            connection.parties.fill_from(&parties);
+            if let Some(asker_is_client) = client {
+                let reader = answers.from.other();
+                connection.client = Some(if asker_is_client { reader } else { reader.other() });
+            }
+        }
+        if label == Label::Mcp {
+            self.set_label(answers.connection, Label::Mcp);
+        }
+    }
+
+    fn notify_line(&mut self, id: ConnectionId, to: End, envelope: &Envelope, message: &Message) {
+        let sender = to.other();
+        let Some(direction) = self.direction(id, sender, message) else { return };
+        let own = (Scope::Connection(id), AskedBy::End(sender));
+        let answers = Wire { connection: id, from: sender };
+        let requests = self.wires.partner(answers).unwrap_or(Wire { connection: id, from: to });
+        let others = (Scope::Connection(requests.connection), AskedBy::End(requests.from));
+        self.heed_notification(id, to, envelope, message, &[own], &[others]);
+        self.show_notification(id, envelope, message, direction, Transport::Stdio);
+    }
+
+    /// Cancellation names a call of the sender; progress one of the receiver.
+    pub(super) fn heed_notification(
+        &mut self,
+        id: ConnectionId,
+        to: End,
+        envelope: &Envelope,
+        message: &Message,
+        senders: &[(Scope, AskedBy)],
+        receivers: &[(Scope, AskedBy)],
+    ) {
+        match message.method.as_deref() {
+            Some("notifications/cancelled") => {
+                let Some(request) = message.member(Member::CancelledId).and_then(as_id) else { return };
+                let call = senders
+                    .iter()
+                    .find_map(|(scope, by)| self.calls.find(&CallKey::new(*scope, *by, &request), &request));
+                if let Some(call) = call {
+                    // An answer may still cross the cancellation.
+                    let until = envelope.last_byte.at.after(self.settings.limits.held_for);
+                    self.calls.doom(call, until, Outcome::Cancelled);
+                }
+            }
+            Some("notifications/progress") => {
+                let Some(token) = message.member(Member::ProgressToken).and_then(as_id) else { return };
+                let call = receivers.iter().find_map(|(scope, by)| {
+                    self.calls.find(&CallKey::of_progress(*scope, *by, &token), &token)
+                });
+                let Some(connection) = self.connections.value(&id) else { return };
+                let at = connection.way(to).flow.received_at(envelope.first_byte);
+                if let Some(open) = call.and_then(|call| self.calls.call_mut(call)) {
+                    open.progress += 1;
+                    open.first_answer_at = open.first_answer_at.or(at);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The reader on `to` met the end of its wire: what it asked is not answered any more.
+    pub(super) fn end_wire(&mut self, id: ConnectionId, to: End) {
+        self.release_held(id, to);
+        for wire in self.asked_wires(id, to) {
+            for call in self.asked_on(wire) {
+                if let Some(open) = self.calls.close(call) {
+                    self.forget_call(wire.connection, call);
+                    self.end_unanswered(open, Outcome::Abandoned);
+                }
+            }
+        }
+        self.end_session(id);
+    }
+
+    /// The wires whose requests are answered towards `to`. Before the first answer these are the connection itself
+    /// and all wires between the same processes.
+    fn asked_wires(&self, id: ConnectionId, to: End) -> Vec<Wire> {
+        if let Some(partner) = self.wires.partner(Wire { connection: id, from: to.other() }) {
+            return vec![partner];
+        }
+        let own = Wire { connection: id, from: to };
+        let Some(connection) = self.connections.value(&id) else { return Vec::new() };
+        let (Some(reader), Some(writer)) = (connection.process(to), connection.process(to.other())) else {
+            return vec![own];
+        };
+        let crosswise = self.wires.of_process(reader).filter(|other| *other != id).filter_map(|other| {
+            let connection = self.connections.value(&other)?;
+            let from = connection.end_of(reader)?;
+            let wire = Wire { connection: other, from };
+            let asked = connection.process(from.other());
+            (asked == Some(writer) && self.wires.partner(wire).is_none()).then_some(wire)
+        });
+        std::iter::once(own).chain(crosswise).collect()
+    }
+
+    /// The open calls of a wire.
+    fn asked_on(&self, wire: Wire) -> Vec<CallId> {
+        let calls = self.connections.value(&wire.connection).map(|connection| &connection.calls);
+        let asked = |call: &CallId| self.calls.call(*call).is_some_and(|open| open.asker == wire.from);
+        calls.into_iter().flatten().copied().filter(asked).collect()
+    }
+
+    pub(super) fn unanswerable(
+        &mut self,
+        id: ConnectionId,
+        to: End,
+        envelope: &Envelope,
+        answer_id: Option<Id>,
+        transport: Transport,
+    ) {
+        if self.label(id) != Label::Mcp {
+            return;
+        }
+        let (from, to) = (self.peer(id, to.other()), self.peer(id, to));
+        let at = envelope.first_byte.at;
+        let unanswerable = Unanswerable { at, id: answer_id, transport, from, to };
+        self.observations.push_back(Observation::Unanswerable(Box::new(unanswerable)));
+    }
+}
+
+/// Whether what was read of an answer's id may be `id`.
+fn fits(read: &MessageId, id: &Id) -> bool {
+    match read {
+        MessageId::Id(read) => read == id,
+        MessageId::Absent | MessageId::Null => true,
+    }
+}
+
+/// The keys under which an answer and progress find `call`.
+pub(super) fn keys(scope: Scope, by: AskedBy, call: &OpenCall) -> Vec<CallKey> {
+    let answer = CallKey::new(scope, by, &call.id);
+    let progress = call.progress_token.as_ref().map(|token| CallKey::of_progress(scope, by, token));
+    std::iter::once(answer).chain(progress).collect()
+}
+
+fn as_id(kept: &Kept) -> Option<Id> {
+    match kept {
+        Kept::Number(text) => Some(Id::Number(text.clone())),
+        Kept::String(text) => Some(Id::String(text.clone())),
+        _ => None,
+    }
+}
+
+pub(super) fn raw(message: &Message, member: Member) -> Option<super::private::Private<Box<[u8]>>> {
+    match message.member(member)? {
+        Kept::Raw(raw) => Some(raw.clone()),
+        _ => None,
+    }
+}

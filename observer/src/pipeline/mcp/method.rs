@@ -1,0 +1,106 @@
+//! The methods of all revisions, who sends each, and whether it proves MCP.
+//!
+//! Source: `schema/<revision>/schema.ts` of the specification, revisions 2024-11-05 to 2026-07-28.
+
+/// Who sends a method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sender {
+    /// Clients only.
+    Client,
+    /// Servers only.
+    Server,
+    /// Both.
+    Either,
+}
+
+/// Who asked whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum CallDirection {
+    /// The usual one.
+    ClientToServer,
+    /// Sampling, elicitation, roots, ping.
+    ServerToClient,
+}
+
+impl CallDirection {
+    /// The value of `direction`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ClientToServer => "client_to_server",
+            Self::ServerToClient => "server_to_client",
+        }
+    }
+}
+
+/// What is known of a method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Method {
+    /// Its name on the wire.
+    pub name: &'static str,
+    /// Who sends it.
+    pub sender: Sender,
+    /// Whether its name alone proves MCP: other protocols share `initialize`, `ping`, `tasks/*` and more.
+    pub proof: bool,
+}
+
+const fn method(name: &'static str, sender: Sender, proof: bool) -> Method {
+    Method { name, sender, proof }
+}
+
+/// All methods, by name.
+pub const METHODS: &[Method] = &[
+    method("completion/complete", Sender::Client, true),
+    method("elicitation/create", Sender::Server, false),
+    method("initialize", Sender::Client, false),
+    method("logging/setLevel", Sender::Client, true),
+    method("notifications/cancelled", Sender::Either, true),
+    method("notifications/elicitation/complete", Sender::Server, true),
+    method("notifications/initialized", Sender::Client, true),
+    method("notifications/message", Sender::Server, true),
+    method("notifications/progress", Sender::Either, true),
+    method("notifications/prompts/list_changed", Sender::Server, true),
+    method("notifications/resources/list_changed", Sender::Server, true),
+    method("notifications/resources/updated", Sender::Server, true),
+    method("notifications/roots/list_changed", Sender::Client, true),
+    method("notifications/subscriptions/acknowledged", Sender::Server, true),
+    method("notifications/tasks", Sender::Server, true),
+    method("notifications/tasks/status", Sender::Either, true),
+    method("notifications/tools/list_changed", Sender::Server, true),
+    method("ping", Sender::Either, false),
+    method("prompts/get", Sender::Client, true),
+    method("prompts/list", Sender::Client, true),
+    method("resources/list", Sender::Client, true),
+    method("resources/read", Sender::Client, true),
+    method("resources/subscribe", Sender::Client, true),
+    method("resources/templates/list", Sender::Client, true),
+    method("resources/unsubscribe", Sender::Client, true),
+    method("roots/list", Sender::Server, true),
+    method("sampling/createMessage", Sender::Server, true),
+    method("server/discover", Sender::Client, false),
+    method("subscriptions/listen", Sender::Client, false),
+    method("tasks/cancel", Sender::Either, false),
+    method("tasks/get", Sender::Either, false),
+    method("tasks/list", Sender::Either, false),
+    method("tasks/result", Sender::Either, false),
+    method("tasks/update", Sender::Client, false),
+    method("tools/call", Sender::Client, true),
+    method("tools/list", Sender::Client, true),
+];
+
+/// The method of this name.
+pub fn known(name: &str) -> Option<&'static Method> {
+    METHODS.binary_search_by(|method| method.name.cmp(name)).ok().and_then(|index| METHODS.get(index))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_method_is_found_by_its_name() {
+        for method in METHODS {
+            assert_eq!(known(method.name), Some(method), "the table is not in order");
+        }
+        assert_eq!(known("eth_call"), None);
+    }
+}

@@ -1,0 +1,311 @@
+//! Reads one flow: chooses its framing by its first bytes, and turns pieces into heads and messages.
+//!
+//! In: [`Piece`]s. Out: [`Found`]s, in the order of the bytes. Joins the stages `transport` and `jsonrpc`; knows
+//! nothing of MCP or of the other direction.
+
+use super::jsonrpc::Message;
+use super::jsonrpc::skim::Skim;
+use super::limits::Limits;
+use super::reassembly::{Mark, Piece};
+use super::transport::http1::{Requests, Responses};
+use super::transport::stdio::Lines;
+use super::transport::{Carrier, Frame, Frames, RequestHead, ResponseHead, SseKind};
+
+/// A message text without its content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Envelope {
+    /// First byte of the text.
+    pub first_byte: Mark,
+    /// Last byte of the text.
+    pub last_byte: Mark,
+    /// How it was carried.
+    pub carrier: Carrier,
+    /// Size of the text.
+    pub bytes: u64,
+}
+
+/// What was found in a flow.
+#[derive(Debug)]
+pub enum Found {
+    /// The head of a request.
+    Request(Box<RequestHead>),
+    /// The head of a response.
+    Response(Box<ResponseHead>),
+    /// A message text with its messages: one, or those of a batch.
+    Text(Box<Envelope>, Vec<Message>),
+    /// The address that an `endpoint` event names.
+    Endpoint(Box<str>),
+    /// An HTTP body is over.
+    BodyEnd {
+        /// Its last byte.
+        last_byte: Mark,
+        /// Whether it ended as it should.
+        whole: bool,
+    },
+    /// Bytes that are not of the framing.
+    Fault(&'static str),
+    /// Bytes of no known framing.
+    Foreign,
+}
+
+/// How a flow's bytes are framed.
+#[derive(Debug)]
+enum Framing {
+    /// Nothing recognised yet; the first bytes so far, with their pieces' times and positions.
+    Unknown(Vec<(Mark, Box<[u8]>)>),
+    Lines(Box<Lines>),
+    Requests(Box<Requests>),
+    Responses(Box<Responses>),
+}
+
+/// Which framing a flow has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Not known yet.
+    Unknown,
+    /// Newline-delimited JSON.
+    Lines,
+    /// HTTP/1 requests.
+    Requests,
+    /// HTTP/1 responses.
+    Responses,
+}
+
+/// The reader of one flow.
+#[derive(Debug)]
+pub struct Reader {
+    framing: Framing,
+    text: Text,
+}
+
+/// The text that is being read.
+#[derive(Debug)]
+struct Text {
+    skim: Box<Skim>,
+    first_byte: Option<Mark>,
+    bytes: u64,
+    /// The beginning of a text that is not JSON: the address of an endpoint event.
+    plain: Vec<u8>,
+    plain_limit: usize,
+}
+
+impl Reader {
+    /// A reader that has seen nothing.
+    pub fn new(limits: &Limits, payloads: bool) -> Self {
+        Self { framing: Framing::Unknown(Vec::new()), text: Text::new(limits, payloads) }
+    }
+
+    /// Which framing was recognised.
+    pub const fn kind(&self) -> Kind {
+        match self.framing {
+            Framing::Unknown(_) => Kind::Unknown,
+            Framing::Lines(_) => Kind::Lines,
+            Framing::Requests(_) => Kind::Requests,
+            Framing::Responses(_) => Kind::Responses,
+        }
+    }
+
+    /// Takes the next piece. `lines` tells whether a flow of its medium is read as lines when it begins with
+    /// something else than JSON: a banner.
+    pub fn push(&mut self, piece: Piece<'_>, limits: &Limits, lines: bool, out: &mut Vec<Found>) {
+        if let Framing::Unknown(first) = &mut self.framing {
+            let Piece::Data { at, position, data } = piece else { return first.clear() };
+            let first = std::mem::take(first);
+            return self.begin(first, (Mark { at, position }, data), limits, lines, out);
+        }
+        self.frame(piece, out);
+    }
+
+    /// Recognises the framing by the first bytes, those that were kept and `next`; keeps them all if they are too
+    /// few.
+    fn begin(
+        &mut self,
+        mut first: Vec<(Mark, Box<[u8]>)>,
+        (mark, data): (Mark, &[u8]),
+        limits: &Limits,
+        lines: bool,
+        out: &mut Vec<Found>,
+    ) {
+        let start: Vec<u8> = first
+            .iter()
+            .flat_map(|(_, bytes)| bytes.iter())
+            .chain(data.iter().take(LONGEST_START))
+            .copied()
+            .collect();
+        self.framing = match recognise(&start, lines) {
+            Start::TooShort => {
+                first.push((mark, data.into()));
+                self.framing = Framing::Unknown(first);
+                return;
+            }
+            Start::Foreign => return out.push(Found::Foreign),
+            Start::Lines => Framing::Lines(Box::new(Lines::new(limits))),
+            Start::Requests => Framing::Requests(Box::new(Requests::new(limits))),
+            Start::Responses => Framing::Responses(Box::new(Responses::new(limits))),
+        };
+        for (Mark { at, position }, data) in &first {
+            self.frame(Piece::Data { at: *at, position: *position, data }, out);
+        }
+        self.frame(Piece::Data { at: mark.at, position: mark.position, data }, out);
+    }
+
+    fn frame(&mut self, piece: Piece<'_>, out: &mut Vec<Found>) {
+        let mut sink = Sink { text: &mut self.text, out };
+        match &mut self.framing {
+            Framing::Unknown(_) => {}
+            Framing::Lines(framing) => framing.push(piece, &mut sink),
+            Framing::Requests(framing) => framing.push(piece, &mut sink),
+            Framing::Responses(framing) => framing.push(piece, &mut sink),
+        }
+    }
+
+    /// The peer has sent a request with this method: its response comes on this flow.
+    pub fn expect_response(&mut self, method: &str, limits: &Limits) {
+        if let Framing::Unknown(_) = self.framing {
+            self.framing = Framing::Responses(Box::new(Responses::new(limits)));
+        }
+        if let Framing::Responses(responses) = &mut self.framing {
+            responses.expect_response(method);
+        }
+    }
+
+    /// Whether a message text has begun and not ended.
+    pub const fn in_text(&self) -> bool {
+        self.text.first_byte.is_some()
+    }
+
+    /// Forgets the framing and the text that was being read: what comes next is a new beginning.
+    pub fn restart(&mut self) {
+        self.framing = Framing::Unknown(Vec::new());
+        self.text.reset();
+    }
+}
+
+/// What the first bytes of a flow show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Start {
+    TooShort,
+    Foreign,
+    Lines,
+    Requests,
+    Responses,
+}
+
+/// Bytes after which a start is recognised or foreign, but for blanks.
+const LONGEST_START: usize = 16;
+
+/// What `data` begins.
+fn recognise(data: &[u8], lines: bool) -> Start {
+    const METHODS: [&[u8]; 9] =
+        [b"POST ", b"GET ", b"DELETE ", b"PUT ", b"HEAD ", b"OPTIONS ", b"PATCH ", b"CONNECT ", b"TRACE "];
+    const STATUS: &[u8] = b"HTTP/1.";
+    let text = data.strip_prefix(b"\xef\xbb\xbf").unwrap_or(data).trim_ascii_start();
+    if matches!(text.first(), Some(b'{' | b'[')) {
+        return Start::Lines;
+    }
+    if data.starts_with(STATUS) {
+        return Start::Responses;
+    }
+    if METHODS.iter().any(|method| data.starts_with(method)) {
+        return Start::Requests;
+    }
+    let blank = text.is_empty() && data.len() < LONGEST_START;
+    if blank || STATUS.starts_with(data) || METHODS.iter().any(|method| method.starts_with(data)) {
+        return Start::TooShort;
+    }
+    if lines { Start::Lines } else { Start::Foreign }
+}
+
+impl Text {
+    fn new(limits: &Limits, payloads: bool) -> Self {
+        Self {
+            skim: Box::new(Skim::new(limits, payloads)),
+            first_byte: None,
+            bytes: 0,
+            plain: Vec::new(),
+            plain_limit: limits.kept_bytes,
+        }
+    }
+
+    fn begin(&mut self, first_byte: Mark) {
+        if self.first_byte.is_some() {
+            self.reset();
+        }
+        self.first_byte = Some(first_byte);
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        let json = self.bytes > 0 && self.plain.is_empty();
+        if !json && !matches!(bytes.first(), Some(b'{' | b'[')) {
+            let room = self.plain_limit.saturating_sub(self.plain.len());
+            self.plain.extend_from_slice(bytes.get(..room.min(bytes.len())).unwrap_or_default());
+        }
+        self.bytes += bytes.len() as u64;
+        self.skim.push(bytes);
+    }
+
+    fn reset(&mut self) {
+        self.skim.finish();
+        self.first_byte = None;
+        self.bytes = 0;
+        self.plain.clear();
+    }
+
+    fn end(&mut self, last_byte: Mark, carrier: Carrier, out: &mut Vec<Found>) {
+        let Some(first_byte) = self.first_byte.take() else { return };
+        let skimmed = self.skim.finish();
+        if let Carrier::SseEvent { event: SseKind::Endpoint, .. } = carrier {
+            out.push(Found::Endpoint(String::from_utf8_lossy(&self.plain).into()));
+        } else {
+            if let Some(fault) = skimmed.fault {
+                out.push(Found::Fault(fault));
+            }
+            let envelope = Envelope { first_byte, last_byte, carrier, bytes: self.bytes };
+            out.push(Found::Text(Box::new(envelope), skimmed.messages));
+        }
+        self.bytes = 0;
+        self.plain.clear();
+    }
+}
+
+/// Joins a framing with the skimmer.
+struct Sink<'a> {
+    text: &'a mut Text,
+    out: &'a mut Vec<Found>,
+}
+
+impl Frames for Sink<'_> {
+    fn frame(&mut self, frame: Frame<'_>) {
+        match frame {
+            Frame::Request(head) => self.out.push(Found::Request(head)),
+            Frame::Response(head) => self.out.push(Found::Response(head)),
+            Frame::Begin { first_byte } => self.text.begin(first_byte),
+            Frame::Text(bytes) => self.text.push(bytes),
+            Frame::Gap(missing) => {
+                self.text.bytes += missing;
+                self.text.skim.gap(missing);
+            }
+            Frame::End { last_byte, carrier } => self.text.end(last_byte, carrier, self.out),
+            Frame::Abort => self.text.reset(),
+            Frame::BodyEnd { last_byte, whole } => self.out.push(Found::BodyEnd { last_byte, whole }),
+            Frame::Fault(cause) => self.out.push(Found::Fault(cause)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_framing_is_known_by_its_first_bytes() {
+        assert_eq!(recognise(b"{\"id\":1}", false), Start::Lines);
+        assert_eq!(recognise(b"\xef\xbb\xbf\n [", false), Start::Lines);
+        assert_eq!(recognise(b"POST /mcp HTTP/1.1\r\n", false), Start::Requests);
+        assert_eq!(recognise(b"HTTP/1.1 200 OK\r\n", true), Start::Responses);
+        assert_eq!(recognise(b"starting server", true), Start::Lines);
+        assert_eq!(recognise(b"starting server", false), Start::Foreign);
+        assert_eq!(recognise(b"PO", true), Start::TooShort);
+        assert_eq!(recognise(b"HTTP", false), Start::TooShort);
+    }
+}

@@ -1,0 +1,122 @@
+//! Sessions and servers: when they begin and end.
+//!
+//! A stdio session begins with the answer to `initialize` and ends with its wires; an HTTP session has an id that
+//! the server gives out. Requests of the stateless era (2026-07-28) have neither.
+
+use std::time::Duration;
+
+use super::connection::Connection;
+use super::input::ProcessId;
+use super::mcp::session::Declared;
+use super::observation::{Observation, Server, Session, Transport};
+use super::reassembly::stdio_pair::Wire;
+use super::reassembly::twin::{ConnectionId, End};
+use super::{HttpSession, Pipeline};
+
+impl Pipeline {
+    pub(super) fn begin_http_session(&mut self, id: ConnectionId, session: u64) {
+        let parties = self.connections.value(&id).map(|c| c.parties.clone()).unwrap_or_default();
+        if self.sessions.value(&session).is_none() {
+            let transport = Transport::StreamableHttp;
+            let new = HttpSession { parties: parties.clone(), transport, since: self.now, started: false };
+            if self.sessions.insert(session, new).is_some() {
+                self.health.shed(super::health::Stage::Pairing, "sessions");
+            }
+        }
+        let Some(known) = self.sessions.value_mut(&session) else { return };
+        known.parties.fill_from(&parties);
+        let (first, transport) = (!std::mem::replace(&mut known.started, true), known.transport);
+        if first {
+            self.show_session(id, transport, Some(session), None);
+        }
+    }
+
+    pub(super) fn end_http_session(&mut self, id: ConnectionId, session: Option<u64>) {
+        let Some(session) = session else { return };
+        if let Some(ended) = self.sessions.remove(&session)
+            && ended.started
+        {
+            let lasted = self.now.since(ended.since);
+            self.show_session(id, ended.transport, Some(session), Some(lasted));
+        }
+    }
+
+    pub(super) fn begin_session(&mut self, id: ConnectionId, transport: Transport) {
+        if transport != Transport::Stdio {
+            return; // without a session id there is no session
+        }
+        self.end_session(id);
+        if let Some(connection) = self.connections.value_mut(&id) {
+            connection.session_since = Some(self.now);
+        }
+        self.show_session(id, transport, None, None);
+    }
+
+    /// The connection's own session is over.
+    pub(super) fn end_session(&mut self, id: ConnectionId) {
+        let answers = [End::A, End::B].map(|from| Wire { connection: id, from });
+        let partner =
+            answers.into_iter().find_map(|wire| self.wires.partner(wire)).map(|wire| wire.connection);
+        for id in [Some(id), partner].into_iter().flatten() {
+            let since = self.connections.value_mut(&id).and_then(|c| c.session_since.take());
+            if let Some(since) = since {
+                self.show_session(id, Transport::Stdio, None, Some(self.now.since(since)));
+            }
+        }
+    }
+
+    /// The session of a connection that is no longer in the table.
+    pub(super) fn end_session_of(&mut self, connection: &Connection) {
+        if let Some(since) = connection.session_since {
+            let session = Session {
+                at: self.now,
+                transport: Transport::Stdio,
+                revision: connection.parties.revision.clone(),
+                session: None,
+                duration: Some(self.now.since(since)),
+                client: self.party(connection, true),
+                server: self.party(connection, false),
+            };
+            self.observations.push_back(Observation::SessionEnded(Box::new(session)));
+        }
+    }
+
+    fn show_session(
+        &mut self,
+        id: ConnectionId,
+        transport: Transport,
+        session: Option<u64>,
+        duration: Option<Duration>,
+    ) {
+        let Some(connection) = self.connections.value(&id) else { return };
+        let shown = Session {
+            at: self.now,
+            transport,
+            revision: connection.parties.revision.clone(),
+            session,
+            duration,
+            client: self.party(connection, true),
+            server: self.party(connection, false),
+        };
+        let shown = Box::new(shown);
+        self.observations.push_back(match duration {
+            None => Observation::SessionStarted(shown),
+            Some(_) => Observation::SessionEnded(shown),
+        });
+    }
+
+    /// `process` answers as an MCP server, and this is what it calls itself.
+    pub(super) fn greet_server(&mut self, id: ConnectionId, process: ProcessId, declared: Declared) {
+        let known = self.servers.value(&process);
+        if known.is_some_and(|known| known.name.is_some() || declared.name.is_none()) {
+            return;
+        }
+        let first = known.is_none();
+        let _ = self.servers.insert(process, declared);
+        if first {
+            let server = self.connections.value(&id).map(|connection| self.party(connection, false));
+            let started = Server { at: self.now, server: server.unwrap_or_default(), status: None };
+            self.observations.push_back(Observation::ServerStarted(Box::new(started)));
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! One call seen from both ends is one observation.
+//!
+//! The plaintext of a TLS connection is read at each end that runs on this host, so such a call ends twice: once
+//! with the client's times and once with the server's. The first waits here for the second, for a short time.
+
+use std::collections::VecDeque;
+
+use super::limits::Table;
+use super::observation::{Call, Certainty, Outcome, Peer};
+use super::pairing::expiry::Due;
+use super::reassembly::twin::{ConnectionId, End};
+use super::time::Timestamp;
+
+/// A finished call that waits for its twin.
+#[derive(Debug)]
+struct Waiting {
+    call: Call,
+    /// Position of the request's first byte: the same at both ends, if both saw the connection from the same
+    /// byte on.
+    position: u64,
+    number: u64,
+    until: Timestamp,
+}
+
+/// One end of a socket connection.
+type SocketEnd = (ConnectionId, End);
+
+/// Finished calls that wait, by the end of the socket at which their plaintext was read.
+#[derive(Debug)]
+pub struct Settling {
+    waiting: Table<SocketEnd, VecDeque<Waiting>>,
+    due: Due<(u64, SocketEnd)>,
+    next: u64,
+}
+
+impl Settling {
+    /// For at most so many socket ends.
+    pub fn new(limit: usize) -> Self {
+        Self { waiting: Table::new(limit), due: Due::default(), next: 0 }
+    }
+
+    /// A call has ended whose plaintext was read at `end` of `socket`. If the other half is here, gives the whole
+    /// call, else keeps this half until then. Gives the calls that had to go at the limit, too.
+    pub fn settle(
+        &mut self,
+        socket: ConnectionId,
+        end: End,
+        position: u64,
+        call: Call,
+        until: Timestamp,
+    ) -> Vec<Call> {
+        if let Some(other) = self.take_twin((socket, end.other()), position, &call) {
+            return vec![merge(call, other)];
+        }
+        let (number, own) = (self.next, (socket, end));
+        self.next += 1;
+        self.due.set((number, own), until);
+        let waiting = Waiting { call, position, number, until };
+        if let Some(queue) = self.waiting.value_mut(&own) {
+            queue.push_back(waiting);
+            return Vec::new();
+        }
+        let dropped = self.waiting.insert(own, VecDeque::from([waiting]));
+        let dropped = dropped.into_iter().flat_map(|(end, queue)| queue.into_iter().map(move |it| (end, it)));
+        dropped
+            .map(|(end, waiting)| {
+                self.due.clear((waiting.number, end), waiting.until);
+                waiting.call
+            })
+            .collect()
+    }
+
+    fn take_twin(&mut self, twin: SocketEnd, position: u64, call: &Call) -> Option<Call> {
+        let queue = self.waiting.value_mut(&twin)?;
+        let same = |other: &Waiting| other.call.id == call.id && other.call.method == call.method;
+        let exact = queue.iter().position(|other| same(other) && other.position == position);
+        let index = exact.or_else(|| queue.iter().position(same))?;
+        let other = queue.remove(index)?;
+        if queue.is_empty() {
+            self.waiting.remove(&twin);
+        }
+        self.due.clear((other.number, twin), other.until);
+        Some(other.call)
+    }
+
+    /// When the next call has waited long enough.
+    pub fn deadline(&self) -> Option<Timestamp> {
+        self.due.first()
+    }
+
+    /// Takes out a call that has waited long enough.
+    pub fn pop_due(&mut self, now: Timestamp) -> Option<Call> {
+        let (number, end) = self.due.pop(now)?;
+        let queue = self.waiting.value_mut(&end)?;
+        let index = queue.iter().position(|waiting| waiting.number == number)?;
+        let waiting = queue.remove(index)?;
+        if queue.is_empty() {
+            self.waiting.remove(&end);
+        }
+        Some(waiting.call)
+    }
+}
+
+/// Puts the two halves of one call together. What only one knows is taken from that one.
+fn merge(one: Call, other: Call) -> Call {
+    // The client's half began first; it has the client's time.
+    let (first, second) = if one.client_duration.is_some() { (one, other) } else { (other, one) };
+    let (outcome, error_code) = if is_answered(first.outcome) || !is_answered(second.outcome) {
+        (first.outcome, first.error_code)
+    } else {
+        (second.outcome, second.error_code)
+    };
+    Call {
+        at: first.at.min(second.at),
+        outcome,
+        error_code,
+        server_duration: first.server_duration.or(second.server_duration),
+        client_duration: first.client_duration.or(second.client_duration),
+        first_answer: first.first_answer.or(second.first_answer),
+        client: merge_peer(first.client, second.client),
+        server: merge_peer(second.server, first.server),
+        revision: first.revision.or(second.revision),
+        session: first.session.or(second.session),
+        progress: first.progress.max(second.progress),
+        certainty: better(first.certainty, second.certainty),
+        response_bytes: first.response_bytes.max(second.response_bytes),
+        arguments: first.arguments.or(second.arguments),
+        result: first.result.or(second.result),
+        ..first
+    }
+}
+
+const fn is_answered(outcome: Outcome) -> bool {
+    !matches!(outcome, Outcome::Abandoned | Outcome::Expired | Outcome::Cancelled)
+}
+
+fn better(one: Certainty, other: Certainty) -> Certainty {
+    one.min(other)
+}
+
+fn merge_peer(near: Peer, far: Peer) -> Peer {
+    Peer {
+        name: near.name.or(far.name),
+        version: near.version.or(far.version),
+        process: near.process.or(far.process),
+        address: near.address.or(far.address),
+    }
+}

@@ -1,0 +1,139 @@
+//! The heads of HTTP/1 messages: what is kept of them, and how they say where the body ends.
+
+use super::{Field, Fields, RequestHead, ResponseHead};
+use crate::pipeline::limits::Limits;
+use crate::pipeline::reassembly::Mark;
+
+/// How a message's head frames its body, method and status left aside.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Delimiters {
+    /// `Content-Length`.
+    pub(super) length: Option<u64>,
+    /// `Transfer-Encoding` is there.
+    pub(super) coded: bool,
+    /// `Transfer-Encoding` ends in `chunked`.
+    pub(super) chunked: bool,
+    /// A coding other than `chunked` or `identity` was applied to the content.
+    pub(super) encoded: bool,
+}
+
+/// Reads a complete request head. `None`: it is none.
+pub(super) fn request(bytes: &[u8], first_byte: Mark, limits: &Limits) -> Option<(RequestHead, Delimiters)> {
+    let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
+    let mut parsed = httparse::Request::new(&mut headers);
+    parsed.parse(bytes).ok()?.is_complete().then_some(())?;
+    let (fields, delimiters) = read_fields(parsed.headers, limits)?;
+    let head = RequestHead {
+        first_byte: Some(first_byte),
+        method: cut(parsed.method?, limits.kept_bytes).into(),
+        target: cut(parsed.path?, limits.kept_bytes).into(),
+        fields,
+    };
+    Some((head, delimiters))
+}
+
+/// Reads a complete response head. `None`: it is none.
+pub(super) fn response(
+    bytes: &[u8],
+    first_byte: Mark,
+    limits: &Limits,
+) -> Option<(ResponseHead, Delimiters)> {
+    let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
+    let mut parsed = httparse::Response::new(&mut headers);
+    parsed.parse(bytes).ok()?.is_complete().then_some(())?;
+    let (fields, delimiters) = read_fields(parsed.headers, limits)?;
+    Some((ResponseHead { first_byte: Some(first_byte), status: parsed.code?, fields }, delimiters))
+}
+
+fn read_fields(headers: &[httparse::Header<'_>], limits: &Limits) -> Option<(Fields, Delimiters)> {
+    let mut fields = Fields::default();
+    let mut delimiters = Delimiters::default();
+    for header in headers {
+        delimiters.read(header)?;
+        let Some((_, field, form)) = KEPT.iter().find(|(name, ..)| header.name.eq_ignore_ascii_case(name))
+        else {
+            continue;
+        };
+        let value = String::from_utf8_lossy(header.value);
+        fields.add(*field, cut(&form.apply(value.trim()), limits.kept_bytes));
+    }
+    Some((fields, delimiters))
+}
+
+impl Delimiters {
+    /// `None`: the framing is contradictory.
+    fn read(&mut self, header: &httparse::Header<'_>) -> Option<()> {
+        let named = |name: &str| header.name.eq_ignore_ascii_case(name);
+        if !(named("content-length") || named("transfer-encoding") || named("content-encoding")) {
+            return Some(());
+        }
+        let value = std::str::from_utf8(header.value).ok()?;
+        let codings = || value.split(',').map(str::trim).filter(|coding| !coding.is_empty());
+        let plain =
+            |coding: &str| ["identity", "chunked"].iter().any(|name| coding.eq_ignore_ascii_case(name));
+        if named("content-length") {
+            // The same length may be repeated, in one field or several.
+            for length in codings() {
+                let length = length.parse().ok()?;
+                if self.length.replace(length).is_some_and(|other| other != length) {
+                    return None;
+                }
+            }
+        } else {
+            self.encoded |= !codings().all(plain);
+            if named("transfer-encoding") {
+                self.coded = true;
+                self.chunked =
+                    codings().next_back().is_some_and(|coding| coding.eq_ignore_ascii_case("chunked"));
+            }
+        }
+        Some(())
+    }
+}
+
+/// How a header value is kept.
+#[derive(Clone, Copy)]
+enum Form {
+    AsIs,
+    LowerCase,
+    /// In lower case, up to the parameters.
+    MediaType,
+    /// In lower case, the first word: the rest is a secret.
+    Scheme,
+}
+
+impl Form {
+    fn apply(self, value: &str) -> String {
+        let first = |end: &[char]| value.split(end).next().unwrap_or_default().trim().to_ascii_lowercase();
+        match self {
+            Self::AsIs => value.to_owned(),
+            Self::LowerCase => value.to_ascii_lowercase(),
+            Self::MediaType => first(&[';']),
+            Self::Scheme => first(&[' ', '\t']),
+        }
+    }
+}
+
+/// The start of `text`, at most `limit` bytes, ending between two characters.
+fn cut(text: &str, limit: usize) -> &str {
+    let end = (0..=limit.min(text.len())).rev().find(|&end| text.is_char_boundary(end));
+    text.get(..end.unwrap_or(0)).unwrap_or_default()
+}
+
+static KEPT: &[(&str, Field, Form)] = &[
+    ("host", Field::Host, Form::AsIs),
+    ("content-type", Field::ContentType, Form::MediaType),
+    ("content-encoding", Field::ContentEncoding, Form::LowerCase),
+    ("accept", Field::Accept, Form::LowerCase),
+    ("mcp-session-id", Field::SessionId, Form::AsIs),
+    ("mcp-protocol-version", Field::ProtocolVersion, Form::AsIs),
+    ("mcp-method", Field::McpMethod, Form::AsIs),
+    ("mcp-name", Field::McpName, Form::AsIs),
+    ("last-event-id", Field::LastEventId, Form::AsIs),
+    ("traceparent", Field::TraceParent, Form::AsIs),
+    ("authorization", Field::AuthorizationScheme, Form::Scheme),
+    ("upgrade", Field::Upgrade, Form::LowerCase),
+];
+
+/// More header fields than common servers accept (100 in Node's, hyper's and Apache's defaults).
+const MOST_HEADERS: usize = 128;

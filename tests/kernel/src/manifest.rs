@@ -1,0 +1,55 @@
+//! What was moved, for the comparison later.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::content::Content;
+use crate::streams::{Kind, Name};
+
+/// One stream that the workload used.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Entry {
+    /// For people: kind of stream and calls.
+    pub case: String,
+    /// What joined the two ends.
+    pub kind: Kind,
+    /// The end that received.
+    pub receiving: Name,
+    /// The end that sent.
+    pub sending: Name,
+    /// Who did both.
+    pub pid: u32,
+    /// Seed of the content.
+    pub seed: u64,
+    /// Bytes that were sent.
+    pub sent: u64,
+    /// Bytes that were received: fewer, where the end of them was thrown away unread.
+    pub received: u64,
+    /// What was received, byte for byte, where it was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+}
+
+impl Entry {
+    /// What was sent.
+    pub fn content(&self) -> Content {
+        Content::new(self.kind, self.seed, self.sent)
+    }
+}
+
+/// Writes the manifest of a run.
+pub fn write(dir: &Path, entries: &[Entry]) -> Result<()> {
+    let text = serde_json::to_string_pretty(entries)?;
+    std::fs::write(dir.join(NAME), text).with_context(|| format!("cannot write into {}", dir.display()))
+}
+
+/// Reads the manifest of a run.
+pub fn read(dir: &Path) -> Result<Vec<Entry>> {
+    let path = dir.join(NAME);
+    let text = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(serde_json::from_slice(&text)?)
+}
+
+const NAME: &str = "manifest.json";

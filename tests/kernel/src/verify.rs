@@ -1,0 +1,234 @@
+//! Truth against capture: every byte at its place, or counted as lost.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+
+use crate::capture::{Capture, Part, Recorded};
+use crate::manifest::Entry;
+
+/// What is to hold.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub struct Rules {
+    /// Bytes may be missing, if they are counted as lost; and some must be, or the test shows nothing.
+    #[arg(long)]
+    pub overload: bool,
+    /// Nobody else moves bytes on this host: what is missing and what is counted must be equal.
+    #[arg(long)]
+    pub alone: bool,
+}
+
+/// The figures of a comparison that went well.
+#[derive(Debug)]
+pub struct Report {
+    streams: usize,
+    sent: u64,
+    seen: u64,
+    counted: u64,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { streams, sent, seen, counted } = self;
+        write!(
+            f,
+            "{streams} streams, {sent} bytes received by their readers, {seen} recorded, {counted} lost"
+        )
+    }
+}
+
+/// Compares; an error names the streams that are wrong and where.
+pub fn compare(truth: &[Entry], capture: &Capture, rules: &Rules) -> Result<Report> {
+    let (mut sent, mut seen, mut wrong) = (0, 0, Vec::new());
+    for entry in truth {
+        match stream(entry, capture, rules) {
+            Ok(bytes) => seen += bytes,
+            Err(error) => wrong.push(format!("{}: {error:#}", entry.case)),
+        }
+        sent += entry.received;
+    }
+    ensure!(wrong.is_empty(), "{}\ncounted as lost: {:?}", wrong.join("\n"), capture.lost);
+    let counted = capture.lost.values().map(|(_, bytes)| bytes).sum();
+    let missing = sent - seen;
+    ensure!(missing <= counted, "{missing} bytes are missing, {counted} counted: {:?}", capture.lost);
+    if rules.overload {
+        ensure!(missing > 0, "nothing was lost: the ring is too large for this load");
+    }
+    if rules.alone {
+        ensure!(missing == counted, "{missing} bytes are missing, {counted} counted: {:?}", capture.lost);
+    }
+    Ok(Report { streams: truth.len(), sent, seen, counted })
+}
+
+/// Checks one stream; returns how many of its bytes were recorded.
+fn stream(entry: &Entry, capture: &Capture, rules: &Rules) -> Result<u64> {
+    let recorded = the_one(capture, entry)?;
+    let bytes = received(entry, recorded)?;
+    if !rules.overload {
+        ensure!(
+            bytes == entry.received,
+            "{bytes} of {} bytes, missing: {:?}",
+            entry.received,
+            holes(recorded)
+        );
+        ensure!(recorded.ended, "its end was not seen");
+        sending(entry, capture)?;
+    }
+    Ok(bytes)
+}
+
+/// Where bytes are missing, and how many.
+fn holes(recorded: &Recorded) -> Vec<(u64, u64)> {
+    let mut holes = Vec::new();
+    let mut expected = 0;
+    for part in &recorded.received {
+        if part.position > expected {
+            holes.push((expected, part.position - expected));
+        }
+        let bytes = part.bytes.len() as u64;
+        if bytes < part.moved {
+            holes.push((part.position + bytes, part.moved - bytes));
+        }
+        expected = part.position + part.moved;
+    }
+    holes
+}
+
+fn the_one<'a>(capture: &'a Capture, entry: &Entry) -> Result<&'a Recorded> {
+    let mut same = capture.named(entry.receiving).filter(|stream| moved_by(&stream.received, entry.pid));
+    let found = same.next().context("not recorded at all")?;
+    ensure!(same.next().is_none(), "recorded as two streams");
+    Ok(found)
+}
+
+fn moved_by(parts: &[Part], pid: u32) -> bool {
+    parts.iter().any(|part| part.pid == pid)
+}
+
+/// Checks that each recorded byte is right and at its place; returns how many there are.
+fn received(entry: &Entry, recorded: &Recorded) -> Result<u64> {
+    let content = entry.content();
+    let mut seen = 0;
+    let mut places = BTreeSet::new();
+    for part in &recorded.received {
+        let (at, len) = (part.position, part.bytes.len() as u64);
+        ensure!(part.pid == entry.pid, "at {at}: received by {}, not {}", part.pid, entry.pid);
+        ensure!(len <= part.moved, "at {at}: {len} bytes recorded, {} moved", part.moved);
+        ensure!(at + part.moved <= entry.received, "at {at}: past the end");
+        ensure!(part.bytes == content.bytes(at, part.bytes.len()), "at {at}: other bytes than were received");
+        ensure!(places.insert((at, part.moved)), "at {at}: recorded twice");
+        seen += len;
+    }
+    let overlap = places.iter().zip(places.iter().skip(1)).find(|((at, len), (next, _))| at + len > *next);
+    ensure!(overlap.is_none(), "recorded twice: {overlap:?}");
+    Ok(seen)
+}
+
+/// Checks that the sending end tells all that was sent, once.
+fn sending(entry: &Entry, capture: &Capture) -> Result<()> {
+    let mut ends = capture.named(entry.sending).filter(|stream| moved_by(&stream.sent, entry.pid));
+    let end = ends.next().context("the sending end was not recorded")?;
+    let mut expected = 0;
+    for part in &end.sent {
+        ensure!(part.position == expected, "sent at {}, expected at {expected}", part.position);
+        expected += part.moved;
+    }
+    ensure!(expected == entry.sent, "{expected} of {} bytes sent", entry.sent);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::streams::{Kind, Name};
+    use observer_common::process::ProcessKey;
+    use observer_common::record::{LAYOUT, RecordHeader, RecordKind};
+
+    const NAME: Name = Name::Pipe { inode: 77 };
+
+    fn entry() -> Entry {
+        Entry {
+            case: "a pipe".to_owned(),
+            kind: Kind::Pipe,
+            receiving: NAME,
+            sending: NAME,
+            pid: 5,
+            seed: 1,
+            sent: 1000,
+            received: 1000,
+            file: None,
+        }
+    }
+
+    fn header(kind: RecordKind, position: u64, moved: u64) -> RecordHeader {
+        RecordHeader {
+            layout: LAYOUT,
+            kind: kind as u16,
+            payload_len: 0,
+            moved_len: moved as u32,
+            cpu: 0,
+            at_ns: 0,
+            position,
+            process: ProcessKey { pid: 5, tid: 5, started_ns: 0 },
+            stream: 9,
+        }
+    }
+
+    fn capture(parts: &[(u64, usize)], lost: u64) -> Capture {
+        let mut capture = Capture::default();
+        let mut identity = [0; 72];
+        identity[0] = 1;
+        identity[8] = 77;
+        capture.add(&header(RecordKind::StreamOpened, 0, 0), &identity);
+        capture.add(&header(RecordKind::Sent, 0, 1000), &[]);
+        for (at, len) in parts {
+            let bytes = entry().content().bytes(*at, *len);
+            capture.add(&header(RecordKind::Received, *at, *len as u64), &bytes);
+        }
+        capture.add(&header(RecordKind::StreamEnded, 1000, 0), &[]);
+        let mut loss = [0; 24];
+        loss[8] = 1;
+        loss[16..].copy_from_slice(&lost.to_ne_bytes());
+        capture.add(&header(RecordKind::Lost, 0, 0), &loss);
+        capture
+    }
+
+    const OVERLOAD: Rules = Rules { overload: true, alone: true };
+
+    #[test]
+    fn all_bytes_at_their_places_are_well() {
+        let report = compare(&[entry()], &capture(&[(0, 400), (400, 600)], 0), &Rules::default()).unwrap();
+        assert_eq!((report.sent, report.seen, report.counted), (1000, 1000, 0));
+    }
+
+    #[test]
+    fn missing_bytes_are_told_unless_the_load_was_too_much() {
+        let capture = capture(&[(0, 400), (500, 500)], 100);
+        assert!(compare(&[entry()], &capture, &Rules::default()).is_err());
+        assert_eq!(compare(&[entry()], &capture, &OVERLOAD).unwrap().seen, 900);
+    }
+
+    #[test]
+    fn bytes_lost_in_silence_or_counted_without_need_are_told() {
+        assert!(compare(&[entry()], &capture(&[(0, 400), (500, 500)], 99), &OVERLOAD).is_err());
+        assert!(compare(&[entry()], &capture(&[(0, 400), (500, 500)], 101), &OVERLOAD).is_err());
+    }
+
+    #[test]
+    fn bytes_recorded_twice_or_shifted_are_told() {
+        for parts in [&[(0, 1000), (0, 1000)][..], &[(0, 500), (499, 501)], &[(1, 1000)]] {
+            assert!(compare(&[entry()], &capture(parts, 0), &Rules::default()).is_err(), "{parts:?}");
+        }
+        let mut shifted = capture(&[(0, 1000)], 0);
+        let stream = shifted.streams.values_mut().next().unwrap();
+        stream.received[0].bytes[500] ^= 1;
+        assert!(compare(&[entry()], &shifted, &Rules::default()).is_err());
+    }
+
+    #[test]
+    fn a_stream_without_records_is_told() {
+        assert!(compare(&[entry()], &Capture::default(), &Rules::default()).is_err());
+    }
+}

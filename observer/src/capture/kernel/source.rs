@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use observer_common::loss::{LossCause, Lost};
+use observer_common::loss::Lost;
 use observer_common::process::ProcessKey;
 use observer_common::record::{HEADER_LEN, RecordHeader, RecordKind};
 use observer_common::stream::Verdict;
@@ -192,9 +192,6 @@ impl KernelSource {
         if now >= self.losses_at {
             self.losses_at = now.after(LOSSES_EVERY);
             for lost in self.losses.since_last() {
-                if lost.cause == LossCause::Recursion as u32 {
-                    self.libraries.attach_spares();
-                }
                 deliver(&lost_record(&lost, now), sink);
             }
         }

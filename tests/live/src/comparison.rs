@@ -1,6 +1,7 @@
 //! Truth against observation: each call of the one must be in the other exactly once.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use peers::truth::{Call, Direction};
 use serde::Deserialize;
@@ -102,13 +103,21 @@ impl Key {
     }
 }
 
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { server_pid, direction, method, tool, id, outcome } = self;
+        let tool = tool.as_deref().unwrap_or_default();
+        write!(f, "{direction:?} {method} {tool} {id}: {outcome}, server {server_pid:?}")
+    }
+}
+
 /// Where truth and observation differ; empty when all is well.
 #[derive(Debug, Default, PartialEq)]
 pub struct Difference {
     /// Calls that were made and not seen.
-    pub missing: Vec<Key>,
+    pub missing: Vec<String>,
     /// Calls that were seen and not made, or seen twice.
-    pub surplus: Vec<Key>,
+    pub surplus: Vec<String>,
     /// Facts of a call that are wrong.
     pub wrong: Vec<String>,
 }
@@ -124,11 +133,13 @@ impl Difference {
         for seen in observed.iter().filter(|seen| seen.concerns(pids)) {
             match open.get_mut(&seen.key()).and_then(|calls| counterpart(calls, seen)) {
                 Some(made) => difference.wrong.extend(wrong(made, seen)),
-                None => difference.surplus.push(seen.key()),
+                None => difference.surplus.push(format!("{} by client {:?}", seen.key(), seen.client.pid)),
             }
         }
         for (key, calls) in open {
-            difference.missing.extend(calls.iter().map(|_| key.clone()));
+            difference
+                .missing
+                .extend(calls.iter().map(|call| format!("{key} by client {}", call.client_pid)));
         }
         difference
     }

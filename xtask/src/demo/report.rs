@@ -1,12 +1,14 @@
 //! What the demonstration prints at its end: the calls, a table of latencies, and the metrics of the tools.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::account::{Account, Call};
 use crate::agent::Metrics;
 
 /// How the peers' server calls itself, as a label.
 pub const SERVER_LABEL: &str = "server=\"peer-server\"";
+/// How many of the calls that were not seen are named; the closing line has their number.
+const MOST_MISSED: usize = 10;
 
 /// The calls in the order in which they ended; equal neighbours share a line.
 pub fn calls(account: &Account) {
@@ -22,8 +24,9 @@ pub fn calls(account: &Account) {
         };
         println!("{transport:<28} {call:<16} {outcome:<10} {:>6} {mean:>10}", group.len());
     }
-    for key in account.missed() {
-        println!("NOT SEEN: {} {} with id {} of server {}", key.method, key.tool, key.id, key.server);
+    for key in account.missed().take(MOST_MISSED) {
+        let subject = if key.tool.is_empty() { &key.method } else { &key.tool };
+        println!("NOT SEEN: {subject} with id {} of the server with pid {}", key.id, key.server);
     }
 }
 
@@ -51,14 +54,25 @@ pub fn latencies(account: &Account) {
     }
 }
 
-/// The lines of `/metrics` that tell of these tools. Histograms are cut to their sums and counts.
+/// The lines of `/metrics` that tell of these tools. Histograms are cut to their sums and counts, and labels that
+/// say nothing are left out.
 pub fn metrics(metrics: &Metrics, account: &Account) {
-    println!("\n/metrics, histogram buckets left out");
-    let names: Vec<_> = account.seen.iter().map(|call| format!("\"{}\"", call.key.tool)).collect();
+    println!("\n/metrics, without empty labels and the buckets of histograms");
+    let tools = account.seen.iter().map(|call| &call.key.tool).filter(|tool| !tool.is_empty());
+    let labels: BTreeSet<_> = tools.map(|tool| format!("tool=\"{tool}\"")).collect();
+    let names: BTreeSet<_> = labels.iter().map(|label| label.replace("tool=", "tool_name=")).collect();
     let of_tools = metrics.samples().filter(|line| {
-        line.contains("tool") && !line.contains("_bucket{") && names.iter().any(|name| line.contains(name))
+        !line.contains("_bucket{") && labels.union(&names).any(|label| line.contains(label.as_str()))
     });
-    of_tools.for_each(|line| println!("{line}"));
+    of_tools.for_each(|line| println!("{}", without_empty_labels(line)));
+}
+
+/// A label's value may hold anything, but no tool of the demonstration has a name with a comma in it.
+fn without_empty_labels(line: &str) -> String {
+    let Some((name, rest)) = line.split_once('{') else { return line.to_owned() };
+    let Some((labels, value)) = rest.rsplit_once('}') else { return line.to_owned() };
+    let full: Vec<_> = labels.split(',').filter(|label| !label.ends_with("=\"\"")).collect();
+    format!("{name}{{{}}}{value}", full.join(","))
 }
 
 fn label(call: &Call) -> (&str, &str, &str) {
@@ -90,7 +104,13 @@ fn ms(value: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::quantile;
+    use super::{quantile, without_empty_labels};
+
+    #[test]
+    fn labels_that_say_nothing_are_left_out() {
+        assert_eq!(without_empty_labels("a{b=\"\",c=\"d\",e=\"\"} 1"), "a{c=\"d\"} 1");
+        assert_eq!(without_empty_labels("a 1"), "a 1");
+    }
 
     #[test]
     fn quantiles_are_values_that_occurred() {

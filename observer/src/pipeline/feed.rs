@@ -191,6 +191,10 @@ impl Pipeline {
                 if self.label(id) == Label::Mcp {
                     self.health.fault(Stage::Transport, cause);
                 }
+                if cause == "resync" && kind == Kind::Responses {
+                    // Whole responses may be lost: what comes next answers the newest request.
+                    self.restart_exchanges(id, to);
+                }
                 if matches!(cause, "lsp_framing" | "upgraded") {
                     self.set_label(id, Label::Other);
                 }

@@ -11,10 +11,12 @@ mod moved;
 mod process;
 mod settings;
 mod sockets;
+mod spares;
 mod streams;
 mod syscall;
 mod tls;
 mod user_copy;
+mod verdict;
 
 /// Some helpers are for programs under the GPL only; the kernel reads this section.
 #[unsafe(link_section = "license")]

@@ -15,20 +15,34 @@ use crate::iov::{Bytes, CountedMessage};
 use crate::moved::{self, Direction, Moved};
 use crate::process;
 use crate::settings::*;
+use crate::spares;
 use crate::streams::{NotAStream, Object};
 use crate::user_copy::{kernel, user_into};
 
 /// For kernels with `bpf_loop` (5.17).
 #[btf_tracepoint(function = "sys_exit")]
 pub fn sys_exit_loop(context: BtfTracePointContext) -> i32 {
-    exit::<true>(&context);
+    exit::<true, 0>(&context);
     0
 }
 
-/// For kernels without.
+/// The same for calls that find the program above busy, see [`spares`](crate::spares).
+#[btf_tracepoint(function = "sys_exit")]
+pub fn sys_exit_spare_1(context: BtfTracePointContext) -> i32 {
+    exit::<true, 1>(&context);
+    0
+}
+
+#[btf_tracepoint(function = "sys_exit")]
+pub fn sys_exit_spare_2(context: BtfTracePointContext) -> i32 {
+    exit::<true, 2>(&context);
+    0
+}
+
+/// For kernels without `bpf_loop`.
 #[btf_tracepoint(function = "sys_exit")]
 pub fn sys_exit_flat(context: BtfTracePointContext) -> i32 {
-    exit::<false>(&context);
+    exit::<false, 0>(&context);
     0
 }
 
@@ -82,7 +96,10 @@ const MAP_ANONYMOUS: u64 = 0x20;
 const TS_COMPAT: u32 = 0x2;
 
 #[inline(always)]
-fn exit<const LOOP: bool>(context: &BtfTracePointContext) {
+fn exit<const LOOP: bool, const COPY: u32>(context: &BtfTracePointContext) {
+    if !spares::takes::<COPY>() {
+        return;
+    }
     let registers: *const pt_regs = context.arg(0);
     let result: i64 = context.arg(1);
     // SAFETY: the verifier knows the type of this argument.
@@ -113,7 +130,9 @@ fn exit<const LOOP: bool>(context: &BtfTracePointContext) {
     };
     // A connection that was reset has ended, as one that was closed.
     let result = if result < 0 { 0 } else { result as u64 };
+    spares::enter::<COPY>();
     moved::<LOOP>(call, &arguments, result, direction, shape);
+    spares::leave::<COPY>();
 }
 
 #[inline(always)]

@@ -23,7 +23,8 @@ use crate::bound;
 use crate::emit;
 use crate::maps::{CALLS, STREAMS, TLS_OBJECTS};
 use crate::moved::{self, Call, Direction};
-use crate::streams::{self, Head, Treatment};
+use crate::streams;
+use crate::verdict::{self, Head, Treatment};
 
 /// What a library function was called with.
 #[repr(C)]
@@ -244,7 +245,7 @@ fn is_wanted<const FETCH: bool>(call: &mut Call) -> bool {
         return false;
     };
     moved::touch(state, call.header.at_ns);
-    streams::apply_decision(state, &call.header.stream);
+    verdict::apply_decision(state, &call.header.stream);
     let direction =
         if call.header.kind == RecordKind::Sent as u16 { Direction::Sent } else { Direction::Received };
     call.header.position = moved::advance::<FETCH>(state, direction, call.left);
@@ -258,7 +259,7 @@ fn judge(state: &mut StreamState, call: &mut Call) -> bool {
     let from = call.library.buffer;
     crate::user_copy::user_bytes::<8>((&raw mut call.scratch).cast(), len, from);
     let head = Head { bytes: call.scratch[0], len };
-    streams::judge(state, head, call.left, true) == Treatment::Record
+    verdict::judge(state, head, call.left, true) == Treatment::Record
 }
 
 /// Tells of the stream before its first bytes.

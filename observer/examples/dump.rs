@@ -7,15 +7,14 @@ use std::time::Duration;
 use mcp_observer::capture::kernel::{KernelSource, Options};
 use mcp_observer::pipeline::input::{EventBody, Input};
 
-fn crc32(mut crc: u32, data: &[u8]) -> u32 {
-    crc = !crc;
-    for &b in data {
-        crc ^= u32::from(b);
-        for _ in 0..8 {
-            crc = if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 };
-        }
-    }
-    !crc
+fn table() -> [u32; 256] {
+    std::array::from_fn(|i| {
+        (0..8).fold(i as u32, |c, _| if c & 1 == 1 { c >> 1 ^ 0xedb8_8320 } else { c >> 1 })
+    })
+}
+
+fn crc32(table: &[u32; 256], crc: u32, data: &[u8]) -> u32 {
+    !data.iter().fold(!crc, |crc, &b| crc >> 8 ^ table[(crc as u8 ^ b) as usize])
 }
 
 #[derive(Default)]
@@ -36,6 +35,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let until = std::time::Instant::now() + Duration::from_secs(seconds);
     let mut flows: BTreeMap<(u32, &str, u64), Flow> = BTreeMap::new();
     let mut wakes = 0;
+    let table = table();
     while std::time::Instant::now() < until {
         source.wait(Some(Duration::from_millis(200))).await;
         wakes += 1;
@@ -51,7 +51,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
                         }
                         flow.next = position + moved;
                         flow.recorded += data.len() as u64;
-                        flow.crc = crc32(flow.crc, data);
+                        flow.crc = crc32(&table, flow.crc, data);
                         println!(
                             "{} pid {} {:?} stream {:x} at {} moved {} recorded {}",
                             h.at_ns,

@@ -23,6 +23,38 @@ const SYSCALL_VARIANTS: [Chosen; 2] = [
     Chosen { mode: "syscall", program: "sys_exit_flat", by_loop: false },
 ];
 
+/// Copies of `sys_exit_loop` for calls that find it busy, in the order in which they are attached.
+const SPARES: [&str; 2] = ["sys_exit_spare_1", "sys_exit_spare_2"];
+
+/// The first major version whose kernels may preempt a program at the end of a system call.
+const PREEMPTIBLE_SINCE: u32 = 7;
+
+/// Loads the copies, and attaches them where the kernel is known to need them. Elsewhere they are attached when
+/// the first skipped call shows that it does; a copy costs each system call of the host some nanoseconds.
+pub(super) fn load_spares(ebpf: &mut Ebpf, types: &aya::Btf, release: &str) -> Result<bool, ProgramError> {
+    for name in SPARES {
+        tracepoint_program(ebpf, name)?.load("sys_exit", types)?;
+    }
+    let major = release.split('.').next().and_then(|major| major.parse().ok());
+    if major.is_none_or(|major: u32| major < PREEMPTIBLE_SINCE) {
+        return Ok(false);
+    }
+    attach_spares(ebpf)?;
+    Ok(true)
+}
+
+/// Attaches the loaded copies.
+pub(super) fn attach_spares(ebpf: &mut Ebpf) -> Result<(), ProgramError> {
+    for name in SPARES {
+        tracepoint_program(ebpf, name)?.attach()?;
+    }
+    Ok(())
+}
+
+fn tracepoint_program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut BtfTracePoint, ProgramError> {
+    ebpf.program_mut(name).ok_or(ProgramError::NotLoaded)?.try_into()
+}
+
 /// Attaches the first variant that the kernel takes.
 pub(super) fn attach(choice: ModeChoice, ebpf: &mut Ebpf, types: &aya::Btf) -> Result<Chosen, Error> {
     match choice {
@@ -56,10 +88,9 @@ pub(super) fn attach_tracepoint(
     tracepoint: &str,
     types: &aya::Btf,
 ) -> Result<(), ProgramError> {
-    let Some(found) = ebpf.program_mut(program) else { return Err(ProgramError::NotLoaded) };
-    let found: &mut BtfTracePoint = found.try_into()?;
-    found.load(tracepoint, types)?;
-    found.attach()?;
+    let program = tracepoint_program(ebpf, program)?;
+    program.load(tracepoint, types)?;
+    program.attach()?;
     Ok(())
 }
 

@@ -29,6 +29,8 @@ pub(super) struct Attached {
     pub ebpf: Ebpf,
     /// What notices bytes.
     pub chosen: Chosen,
+    /// Whether its copies are attached.
+    pub has_spares: bool,
 }
 
 impl Attached {
@@ -54,10 +56,15 @@ pub(super) fn attach(options: &Options, facts: &mut StartFacts) -> Result<Attach
     let chosen = mode::attach(options.mode, &mut ebpf, &types)?;
     facts.mode = chosen.mode.to_owned();
     facts.attached_probes += LIFECYCLE.len() + 1;
+    let mut has_spares = false;
     if chosen.by_loop {
         facts.features.push("bpf_loop");
+        has_spares = mode::load_spares(&mut ebpf, &types, &facts.kernel).map_err(|error| Error::Kernel {
+            act: "load the copies of the program".to_owned(),
+            reason: mode::chain(&error),
+        })?;
     }
-    Ok(Attached { ebpf, chosen })
+    Ok(Attached { ebpf, chosen, has_spares })
 }
 
 fn load(options: &Options) -> Result<Ebpf, Error> {

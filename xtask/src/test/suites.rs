@@ -47,6 +47,8 @@ pub fn names() -> Vec<&'static str> {
 
 /// The packages whose tests need root, a guest or the other languages' SDKs.
 const HEAVY: [&str; 3] = ["live", "kernel-tests", "peers"];
+/// Each test attaches an observer of its own to everything on this host.
+const ONE_AT_A_TIME: &str = "--test-threads=1";
 /// A guest runs its part in about a minute; this is for a machine under heavy load.
 const GUEST_LIMIT: Duration = Duration::from_secs(900);
 
@@ -84,7 +86,8 @@ fn kernel() -> Result<Tally> {
     needs_root()?;
     agent::build_observer()?;
     let mut test = workspace::cargo();
-    tally::of_cargo_test(test.args(["test", "--no-fail-fast", "--package", "kernel-tests"]))
+    test.args(["test", "--no-fail-fast", "--package", "kernel-tests", "--", ONE_AT_A_TIME]);
+    tally::of_cargo_test(&mut test)
 }
 
 fn live() -> Result<Tally> {
@@ -93,8 +96,7 @@ fn live() -> Result<Tally> {
     agent::build_observer()?;
     let mut test = workspace::cargo();
     test.args(["test", "--no-fail-fast", "--package", "peers", "--package", "live"]);
-    // One at a time: each attaches an observer of its own to everything on this host.
-    test.args(["--", "--test-threads=1"]);
+    test.args(["--", ONE_AT_A_TIME]);
     tally::of_cargo_test(&mut test)
 }
 

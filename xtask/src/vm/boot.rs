@@ -93,7 +93,7 @@ fn script(command: &[String]) -> Result<String> {
         let value = std::env::var(name).ok()?;
         Some(format!("export {name}={}\n", quoted(&value)))
     };
-    let variables: String = ["PATH", "HOME", "RUST_BACKTRACE"].into_iter().filter_map(variable).collect();
+    let variables: String = ["PATH", "HOME"].into_iter().filter_map(variable).collect();
     Ok(format!("{variables}export LANG=C.UTF-8\ncd {} && exec {}\n", quoted(folder), words.join(" ")))
 }
 

@@ -166,6 +166,14 @@ impl KernelSource {
         self.tick(started, sink);
     }
 
+    /// Hands over what was lost since it was last told: once a second by itself, and when all is over.
+    pub fn tell_losses(&mut self, sink: &mut dyn FnMut(Record<'_>)) {
+        let now = self.now();
+        for lost in self.losses.since_last() {
+            deliver(&lost_record(&lost, now), sink);
+        }
+    }
+
     /// Tells the kernel what to do with a stream's bytes from now on.
     pub fn decide(&mut self, stream: u64, verdict: Verdict) {
         self.verdicts.decide(stream, verdict);
@@ -191,9 +199,7 @@ impl KernelSource {
     fn tick(&mut self, now: Timestamp, sink: &mut dyn FnMut(Record<'_>)) {
         if now >= self.losses_at {
             self.losses_at = now.after(LOSSES_EVERY);
-            for lost in self.losses.since_last() {
-                deliver(&lost_record(&lost, now), sink);
-            }
+            self.tell_losses(sink);
         }
         if now >= self.sweep_at {
             self.sweep_at = now.after(SWEEP_EVERY);

@@ -160,9 +160,24 @@ pub fn never_look(object: &Object) {
 #[inline(always)]
 pub fn touch(state: &mut StreamState, now: u64) {
     state.last_seen_ns = now;
-    state.ended = 0;
+    if state.ended != 0 {
+        again(state);
+    }
     // SAFETY: no conditions.
     state.owner = unsafe { (bpf_get_current_pid_tgid() >> 32) as u32 };
+}
+
+/// Something moves after the end: a named pipe has a writer again, or both ports and the socket's memory serve
+/// another connection, which is told of as a new stream.
+#[inline(always)]
+fn again(state: &mut StreamState) {
+    state.ended = 0;
+    if state.kind == StreamKind::Tcp as u32 {
+        state.opened = 0;
+        state.closed_ns = 0;
+        state.inode = 0;
+        state.evidence = Nearness::Unknown as u32;
+    }
 }
 
 /// Gives out the positions of `len` bytes, before there is a record that could be lost.

@@ -62,8 +62,10 @@ impl Object {
     #[inline(always)]
     fn of_pipe(inode: u64) -> Option<Self> {
         let inner: u64 = kernel(member(inode, &INODE_PIPE))?;
-        // The address alone tells pipes apart that live at the same time; no device is needed.
-        let key: u64 = kernel(member(inode, &INODE_INO))?;
+        let number: u64 = kernel(member(inode, &INODE_INO))?;
+        // A named pipe that is made anew may have the number and the buffers of the one that was removed just
+        // before, but not its inode: that is freed only after a grace period.
+        let key = mix(number, mix(inode, SECRET.load()));
         let kind = StreamKind::Pipe;
         Some(Self { kind, stream: number_of(kind, key, inner), inode, inner, family: 0 })
     }

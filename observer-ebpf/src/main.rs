@@ -11,7 +11,6 @@ mod moved;
 mod process;
 mod settings;
 mod sockets;
-mod spares;
 mod streams;
 mod syscall;
 mod tls;

@@ -10,21 +10,18 @@
 //! | `TLS_OBJECTS` | process, object | stream, process | TLS programs; agent removes | both |
 //! | `THREADS` | thread | [`Thread`] | TLS programs, `sys_exit` | the same |
 //! | `FILES` | device, inode | seen | `sys_exit`; agent removes | programs |
-//! | `BUSY` | copy of a program | whether it runs on the CPU | `sys_exit` | the same |
-//! | `TAKEN` | | calls that copies took | `sys_exit` | agent |
 //! | `LOSSES` | cause | records, bytes | programs | agent |
 //!
 //! State of streams and calls is never in a map that evicts, and never in per-CPU memory: programs may be
 //! preempted, and what is evicted is lost in silence.
 
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
+use aya_ebpf::maps::{Array, HashMap, LruHashMap, RingBuf};
 use observer_common::loss::LossCause;
 use observer_common::table::StreamState;
 
 use crate::bound::Thread;
 use crate::moved::Call;
-use crate::spares::COPIES;
 
 /// Streams known at a time. Idle ones that nobody wants are swept every half a minute.
 const MAX_STREAMS: u32 = 65_536;
@@ -63,14 +60,6 @@ pub static FILES: LruHashMap<u64, u8> = LruHashMap::with_max_entries(MAX_FILES, 
 
 #[map]
 pub static LOSSES: Array<[u64; 2]> = Array::with_max_entries(LossCause::ALL.len() as u32, 0);
-
-/// The one per-CPU map: a mark that tells what runs on the CPU.
-#[map]
-pub static BUSY: PerCpuArray<u64> = PerCpuArray::with_max_entries(COPIES, 0);
-
-/// Calls that found the first copy of a program busy and went to another.
-#[map]
-pub static TAKEN: Array<u64> = Array::with_max_entries(1, 0);
 
 /// New entries are made from these, so that no zeroed value stands on the stack.
 pub static NEW_STREAM: Zero<StreamState> = Zero::new();

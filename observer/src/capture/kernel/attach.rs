@@ -18,7 +18,7 @@ use observer_common::settings::{Cookie, TlsFunction};
 use rustc_hash::FxHashSet;
 
 use super::control::{Made, made};
-use super::mode::{self, chain};
+use super::mode::chain;
 use super::programs::Attached;
 use super::ring::{map_error, take_map};
 use crate::capture::host::libraries::{CodeFile, FileVersion, Look, likely, mapping_at, mappings};
@@ -33,8 +33,6 @@ pub(super) struct Libraries {
     found: Receiver<Report>,
     /// Looks that found no room; a look at everything replaces them.
     is_behind: bool,
-    /// The copies are attached, or there are none.
-    has_spares: bool,
 }
 
 /// What is attached after the first look around.
@@ -48,8 +46,6 @@ pub(super) struct Settled {
 enum Job {
     Look(Look),
     LookEverywhere,
-    /// The kernel has skipped calls: attach the copies of the program that it skipped.
-    AttachSpares,
     /// Answer when all that came before is done.
     Settle(Sender<Settled>),
 }
@@ -70,11 +66,10 @@ impl Libraries {
     pub fn start(attached: Attached, probes: bool) -> Result<Self, Error> {
         let (looks, jobs) = sync_channel(LOOKS_MAX);
         let (reports, found) = channel();
-        let has_spares = attached.has_spares || !attached.chosen.by_loop;
         let mut worker = Worker::new(attached.ebpf, attached.chosen.by_loop, probes, reports)?;
         let spawned = thread::Builder::new().name("libraries".to_owned()).spawn(move || worker.run(&jobs));
         spawned.map_err(|source| Error::Io { act: "start a thread".to_owned(), source })?;
-        Ok(Self { looks, found, is_behind: false, has_spares })
+        Ok(Self { looks, found, is_behind: false })
     }
 
     /// Hands over what is to be looked at.
@@ -86,13 +81,6 @@ impl Libraries {
         }
         if self.is_behind && self.looks.try_send(Job::LookEverywhere).is_ok() {
             self.is_behind = false;
-        }
-    }
-
-    /// The kernel skips calls. Told once; the copies then take them.
-    pub fn attach_spares(&mut self) {
-        if !self.has_spares && self.looks.try_send(Job::AttachSpares).is_ok() {
-            self.has_spares = true;
         }
     }
 
@@ -176,11 +164,6 @@ impl Worker {
                 Job::LookEverywhere => {
                     for pid in processes::all() {
                         self.look(Look::Process { pid });
-                    }
-                }
-                Job::AttachSpares => {
-                    if let Err(error) = mode::attach_spares(&mut self.ebpf) {
-                        self.report_blind_spot(0, "skipped_calls", "", chain(&error));
                     }
                 }
                 Job::Settle(answer) => {

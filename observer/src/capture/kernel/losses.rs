@@ -15,8 +15,6 @@ pub(super) struct Losses {
     told: [[u64; 2]; LossCause::ALL.len()],
     /// Descriptors of the programs that the kernel skips when they are already running on a CPU.
     programs: Vec<i32>,
-    /// Calls that went to a copy of a program that was skipped.
-    taken: Array<MapData, u64>,
     skips_told: u64,
 }
 
@@ -25,15 +23,13 @@ impl Losses {
     pub fn take(ebpf: &mut Ebpf, programs: Vec<i32>) -> Result<Self, Error> {
         let counts =
             Array::try_from(take_map(ebpf, "LOSSES")?).map_err(|error| map_error("LOSSES", &error))?;
-        let taken = Array::try_from(take_map(ebpf, "TAKEN")?).map_err(|error| map_error("TAKEN", &error))?;
-        Ok(Self { counts, told: Default::default(), programs, taken, skips_told: 0 })
+        Ok(Self { counts, told: Default::default(), programs, skips_told: 0 })
     }
 
     /// What was lost since the last time.
     pub fn since_last(&mut self) -> Vec<Lost> {
         let mut lost: Vec<Lost> = LossCause::ALL.iter().filter_map(|&cause| self.of(cause)).collect();
-        let taken = self.taken.get(&0, 0).unwrap_or(0);
-        let skips = self.programs.iter().filter_map(|&fd| skips(fd)).sum::<u64>().saturating_sub(taken);
+        let skips: u64 = self.programs.iter().filter_map(|&fd| skips(fd)).sum();
         if skips > self.skips_told {
             let records = skips - self.skips_told;
             lost.push(Lost { cause: LossCause::Recursion as u32, reserved: 0, records, bytes: 0 });

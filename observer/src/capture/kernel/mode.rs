@@ -1,7 +1,7 @@
 //! Which mode can run here, found out by trying.
 
 use aya::Ebpf;
-use aya::programs::{BtfTracePoint, ProgramError};
+use aya::programs::{BtfTracePoint, ProgramError, TracePoint};
 
 use super::ModeChoice;
 use crate::error::Error;
@@ -23,40 +23,20 @@ const SYSCALL_VARIANTS: [Chosen; 2] = [
     Chosen { mode: "syscall", program: "sys_exit_flat", by_loop: false },
 ];
 
-/// Copies of `sys_exit_loop` for calls that find it busy, in the order in which they are attached.
-const SPARES: [&str; 2] = ["sys_exit_spare_1", "sys_exit_spare_2"];
+/// The variant that the kernel does not preempt.
+pub(super) const BY_PERF: Chosen = Chosen { mode: "syscall", program: "sys_exit_perf", by_loop: true };
 
-/// The first major version whose kernels may preempt a program at the end of a system call.
+/// The first major version whose kernels may preempt a tracing program at the end of a system call, and skip the
+/// calls that find it so.
 const PREEMPTIBLE_SINCE: u32 = 7;
 
-/// Loads the copies, and attaches them where the kernel is known to need them. Elsewhere they are attached when
-/// the first skipped call shows that it does; a copy costs each system call of the host some nanoseconds.
-pub(super) fn load_spares(ebpf: &mut Ebpf, types: &aya::Btf, release: &str) -> Result<bool, ProgramError> {
-    for name in SPARES {
-        tracepoint_program(ebpf, name)?.load("sys_exit", types)?;
-    }
-    let major = release.split('.').next().and_then(|major| major.parse().ok());
-    if major.is_none_or(|major: u32| major < PREEMPTIBLE_SINCE) {
-        return Ok(false);
-    }
-    attach_spares(ebpf)?;
-    Ok(true)
-}
-
-/// Attaches the loaded copies.
-pub(super) fn attach_spares(ebpf: &mut Ebpf) -> Result<(), ProgramError> {
-    for name in SPARES {
-        tracepoint_program(ebpf, name)?.attach()?;
-    }
-    Ok(())
-}
-
-fn tracepoint_program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut BtfTracePoint, ProgramError> {
-    ebpf.program_mut(name).ok_or(ProgramError::NotLoaded)?.try_into()
-}
-
 /// Attaches the first variant that the kernel takes.
-pub(super) fn attach(choice: ModeChoice, ebpf: &mut Ebpf, types: &aya::Btf) -> Result<Chosen, Error> {
+pub(super) fn attach(
+    choice: ModeChoice,
+    ebpf: &mut Ebpf,
+    types: &aya::Btf,
+    release: &str,
+) -> Result<Chosen, Error> {
     match choice {
         ModeChoice::Auto | ModeChoice::Syscall => {}
         ModeChoice::Fexit | ModeChoice::Kprobe => {
@@ -67,6 +47,13 @@ pub(super) fn attach(choice: ModeChoice, ebpf: &mut Ebpf, types: &aya::Btf) -> R
         }
     }
     let mut reasons = Vec::new();
+    if is_preemptible(release) {
+        match attach_by_perf(ebpf) {
+            Ok(()) => return Ok(BY_PERF),
+            // Needs a tracefs; without it, what is skipped is counted.
+            Err(error) => reasons.push(format!("{}: {}", BY_PERF.program, chain(&error))),
+        }
+    }
     for variant in SYSCALL_VARIANTS {
         match attach_tracepoint(ebpf, variant.program, "sys_exit", types) {
             Ok(()) => return Ok(variant),
@@ -81,6 +68,20 @@ pub(super) fn attach(choice: ModeChoice, ebpf: &mut Ebpf, types: &aya::Btf) -> R
     })
 }
 
+/// Whether a kernel of this release may preempt tracing programs.
+fn is_preemptible(release: &str) -> bool {
+    let major = release.split('.').next().and_then(|major| major.parse().ok());
+    major.is_some_and(|major: u32| major >= PREEMPTIBLE_SINCE)
+}
+
+fn attach_by_perf(ebpf: &mut Ebpf) -> Result<(), ProgramError> {
+    let program = ebpf.program_mut(BY_PERF.program).ok_or(ProgramError::NotLoaded)?;
+    let program: &mut TracePoint = program.try_into()?;
+    program.load()?;
+    program.attach("raw_syscalls", "sys_exit")?;
+    Ok(())
+}
+
 /// Loads and attaches one program on a kernel tracepoint.
 pub(super) fn attach_tracepoint(
     ebpf: &mut Ebpf,
@@ -88,7 +89,7 @@ pub(super) fn attach_tracepoint(
     tracepoint: &str,
     types: &aya::Btf,
 ) -> Result<(), ProgramError> {
-    let program = tracepoint_program(ebpf, program)?;
+    let program: &mut BtfTracePoint = ebpf.program_mut(program).ok_or(ProgramError::NotLoaded)?.try_into()?;
     program.load(tracepoint, types)?;
     program.attach()?;
     Ok(())
@@ -111,5 +112,18 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
         [only] => (*only).to_owned(),
         [first, .., before_last, last] => format!("{first} … {before_last} / {last}"),
         [first, last] => format!("{first} … {last}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_preemptible;
+
+    #[test]
+    fn kernels_from_7_on_preempt() {
+        assert!(is_preemptible("7.2.13+deb14-cloud-amd64"));
+        assert!(is_preemptible("10.0"));
+        assert!(!is_preemptible("6.18.44"));
+        assert!(!is_preemptible(""));
     }
 }

@@ -29,8 +29,6 @@ pub(super) struct Attached {
     pub ebpf: Ebpf,
     /// What notices bytes.
     pub chosen: Chosen,
-    /// Whether its copies are attached.
-    pub has_spares: bool,
 }
 
 impl Attached {
@@ -53,18 +51,16 @@ pub(super) fn attach(options: &Options, facts: &mut StartFacts) -> Result<Attach
             reason: mode::chain(&error),
         })?;
     }
-    let chosen = mode::attach(options.mode, &mut ebpf, &types)?;
+    let chosen = mode::attach(options.mode, &mut ebpf, &types, &facts.kernel)?;
     facts.mode = chosen.mode.to_owned();
     facts.attached_probes += LIFECYCLE.len() + 1;
-    let mut has_spares = false;
     if chosen.by_loop {
         facts.features.push("bpf_loop");
-        has_spares = mode::load_spares(&mut ebpf, &types, &facts.kernel).map_err(|error| Error::Kernel {
-            act: "load the copies of the program".to_owned(),
-            reason: mode::chain(&error),
-        })?;
     }
-    Ok(Attached { ebpf, chosen, has_spares })
+    if chosen == mode::BY_PERF {
+        facts.features.push("perf_tracepoint");
+    }
+    Ok(Attached { ebpf, chosen })
 }
 
 fn load(options: &Options) -> Result<Ebpf, Error> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use observer_common::loss::{LossCause, Lost};
+use observer_common::loss::Lost;
 use observer_common::process::ProcessKey;
 use observer_common::record::{HEADER_LEN, RecordHeader, RecordKind};
 use observer_common::stream::Verdict;
@@ -170,9 +170,6 @@ impl KernelSource {
     pub fn tell_losses(&mut self, sink: &mut dyn FnMut(Record<'_>)) {
         let now = self.now();
         for lost in self.losses.since_last() {
-            if lost.cause == LossCause::Recursion as u32 {
-                self.libraries.attach_spares();
-            }
             deliver(&lost_record(&lost, now), sink);
         }
     }

@@ -285,6 +285,12 @@ impl Pipeline {
         if let Some(connection) = self.connections.value_mut(&tls.connection) {
             connection.socket = Some(socket);
         }
+        if let Some(end) = socket.end
+            && let Some(connection) = self.connections.value_mut(&socket.connection)
+            && let Some(is_read) = connection.is_read_inside_tls.get_mut(end.index())
+        {
+            *is_read = true;
+        }
     }
 
     fn close_stream(&mut self, process: ProcessId, stream: StreamId, at: Timestamp) {

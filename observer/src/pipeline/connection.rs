@@ -60,6 +60,8 @@ pub struct Connection {
     pub unproven: Vec<Call>,
     /// For TLS: the socket that it travels on.
     pub socket: Option<Place>,
+    /// For a socket: at which ends the plaintext of its TLS is read.
+    pub is_read_inside_tls: [bool; 2],
     /// When its MCP session began.
     pub session_since: Option<Timestamp>,
 }
@@ -126,6 +128,7 @@ impl Connection {
             calls: BTreeSet::new(),
             unproven: Vec::new(),
             socket: None,
+            is_read_inside_tls: [false; 2],
             session_since: None,
         }
     }

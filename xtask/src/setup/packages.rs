@@ -7,6 +7,9 @@ use anyhow::{Result, bail};
 use super::{Found, LLVM, in_path, llvm_prefix};
 use crate::process;
 
+/// The oldest Node.js that the TypeScript SDK runs on.
+const NODE: u32 = 20;
+
 /// Something that comes from the distribution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
@@ -34,11 +37,23 @@ impl Need {
             Self::CCompiler => in_path("cc"),
             Self::Llvm => llvm_prefix().is_some(),
             Self::OpenSsl => process::succeeds(Command::new("pkg-config").args(["--exists", "openssl"])),
-            Self::Node => in_path("node") && in_path("npm"),
+            Self::Node => in_path("npm") && node_release().is_some_and(|release| release >= NODE),
             Self::Python => process::succeeds(Command::new("python3").args(["-c", "import ensurepip, venv"])),
             Self::Guests => {
                 ["busybox", "cpio", "depmod", "xz", "qemu-system-x86_64"].into_iter().all(in_path)
             }
+        }
+    }
+
+    /// For a sentence that says what is missing.
+    fn name(self) -> String {
+        match self {
+            Self::CCompiler => "a C compiler".to_owned(),
+            Self::Llvm => format!("LLVM {LLVM} with its headers"),
+            Self::OpenSsl => "OpenSSL with its headers, and pkg-config".to_owned(),
+            Self::Node => format!("Node.js {NODE} or newer, and npm"),
+            Self::Python => "Python with venv".to_owned(),
+            Self::Guests => "the programs that guests are booted with".to_owned(),
         }
     }
 
@@ -77,18 +92,24 @@ pub fn provide(need: &Need) -> Result<Found> {
         return Ok(Found::Present);
     }
     let release = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let what = need.name();
     let packages = match family(&release) {
         Some(Family::Debian) => need.packages(Family::Debian),
         Some(other) if !need.packages(other).is_empty() => {
-            bail!("missing here; install {} and start this again", need.packages(other).join(" "));
+            bail!("{what}: missing here; install {} and start this again", need.packages(other).join(" "));
         }
-        _ => bail!("missing here, and this distribution is not known; Debian calls it {}", debian(*need)),
+        _ => bail!("{what}: missing here, and this can be installed on Debian only: {}", debian(*need)),
     };
     apt_install(packages)?;
     if !need.is_there() {
-        bail!("{} were installed, yet it is still not found", packages.join(" "));
+        bail!("{what}: this release's {} are not enough; install it from elsewhere", packages.join(" and "));
     }
     Ok(Found::Installed)
+}
+
+fn node_release() -> Option<u32> {
+    let version = process::output(Command::new("node").arg("--version")).ok()?;
+    version.trim().strip_prefix('v')?.split('.').next()?.parse().ok()
 }
 
 fn debian(need: Need) -> String {

@@ -15,6 +15,7 @@ mod streams;
 mod syscall;
 mod tls;
 mod user_copy;
+mod verdict;
 
 /// Some helpers are for programs under the GPL only; the kernel reads this section.
 #[unsafe(link_section = "license")]

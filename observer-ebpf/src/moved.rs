@@ -13,8 +13,9 @@ use crate::emit;
 use crate::iov::{self, Bytes, CountedMessage, Segment};
 use crate::maps::{CALLS, NEW_CALL, STREAMS};
 use crate::settings::*;
-use crate::streams::{self, Head, Object, Treatment};
+use crate::streams::{self, Object};
 use crate::user_copy::{kernel_into, user_bytes, user_into};
+use crate::verdict::{self, Head, Treatment};
 
 /// One call whose bytes are being copied, or that is inside a library function.
 ///
@@ -81,16 +82,16 @@ pub fn on_object<const LOOP: bool>(object: &Object, moved: &Moved) {
     if state.inode == 0 {
         state.inode = object.inode_number();
     }
-    streams::apply_decision(state, &object.stream);
+    verdict::apply_decision(state, &object.stream);
     let position = advance::<LOOP>(state, moved.direction, moved.len);
     let with_bytes = moved.direction == Direction::Received || nearness(state, object) == Nearness::Remote;
     let charge = moved.direction == Direction::Received || object.kind != StreamKind::Pipe;
-    let head = if streams::wants_head(state) {
+    let head = if verdict::wants_head(state) {
         head_of(&moved.bytes.first, moved.len)
     } else {
         Head { bytes: 0, len: 0 }
     };
-    let treatment = streams::judge(state, head, moved.len, charge);
+    let treatment = verdict::judge(state, head, moved.len, charge);
     if treatment == Treatment::Skip {
         return;
     }
@@ -159,9 +160,24 @@ pub fn never_look(object: &Object) {
 #[inline(always)]
 pub fn touch(state: &mut StreamState, now: u64) {
     state.last_seen_ns = now;
-    state.ended = 0;
+    if state.ended != 0 {
+        again(state);
+    }
     // SAFETY: no conditions.
     state.owner = unsafe { (bpf_get_current_pid_tgid() >> 32) as u32 };
+}
+
+/// Something moves after the end: a named pipe has a writer again, or both ports and the socket's memory serve
+/// another connection, which is told of as a new stream.
+#[inline(always)]
+fn again(state: &mut StreamState) {
+    state.ended = 0;
+    if state.kind == StreamKind::Tcp as u32 {
+        state.opened = 0;
+        state.closed_ns = 0;
+        state.inode = 0;
+        state.evidence = Nearness::Unknown as u32;
+    }
 }
 
 /// Gives out the positions of `len` bytes, before there is a record that could be lost.

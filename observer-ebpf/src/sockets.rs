@@ -60,7 +60,8 @@ fn is_held(sock: u64, old_state: u32) -> bool {
         return false;
     }
     // Closed with bytes unread, a connection is reset before the process lets go of it.
-    let is_reset = (old_state == TCP_ESTABLISHED || old_state == TCP_CLOSE_WAIT) && !is_absent(&SOCK_SHUTDOWN);
+    let is_reset =
+        (old_state == TCP_ESTABLISHED || old_state == TCP_CLOSE_WAIT) && !is_absent(&SOCK_SHUTDOWN);
     !(is_reset && kernel::<u8>(member(sock, &SOCK_SHUTDOWN)) == Some(SHUTDOWN_MASK))
 }
 

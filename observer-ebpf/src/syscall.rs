@@ -3,10 +3,15 @@
 //! Arguments are still in the saved registers when a call returns, so nothing is kept between entry and exit.
 //! What it costs falls on every call of every process: an unrelated one is passed by after two comparisons.
 
+use core::mem::MaybeUninit;
+
+use aya_ebpf::EbpfContext as _;
 use aya_ebpf::bindings::pt_regs;
-use aya_ebpf::helpers::generated::{bpf_get_current_pid_tgid, bpf_get_current_task};
-use aya_ebpf::macros::btf_tracepoint;
-use aya_ebpf::programs::BtfTracePointContext;
+use aya_ebpf::helpers::generated::{
+    bpf_get_current_pid_tgid, bpf_get_current_task, bpf_get_current_task_btf, bpf_task_pt_regs,
+};
+use aya_ebpf::macros::{btf_tracepoint, tracepoint};
+use aya_ebpf::programs::{BtfTracePointContext, TracePointContext};
 use observer_common::control::BlindSpotKind;
 use observer_common::loss::LossCause;
 
@@ -16,20 +21,60 @@ use crate::moved::{self, Direction, Moved};
 use crate::process;
 use crate::settings::*;
 use crate::streams::{NotAStream, Object};
-use crate::user_copy::{kernel, user_into};
+use crate::user_copy::{kernel, kernel_into, user_into};
 
 /// For kernels with `bpf_loop` (5.17).
 #[btf_tracepoint(function = "sys_exit")]
 pub fn sys_exit_loop(context: BtfTracePointContext) -> i32 {
-    exit::<true>(&context);
+    on_raw::<true>(&context);
     0
 }
 
 /// For kernels without.
 #[btf_tracepoint(function = "sys_exit")]
 pub fn sys_exit_flat(context: BtfTracePointContext) -> i32 {
-    exit::<false>(&context);
+    on_raw::<false>(&context);
     0
+}
+
+/// The same tracepoint as perf sees it, for kernels from 7.0 on.
+///
+/// These may preempt the programs above, and the kernel skips a tracing program that is under way on the CPU.
+/// That happens just when it matters: a write wakes its reader, which takes over the CPU and ends its read while
+/// the program of the writer is not yet done. Programs of perf are not preempted; they cost a little more.
+#[tracepoint(category = "raw_syscalls", name = "sys_exit")]
+pub fn sys_exit_perf(context: TracePointContext) -> u32 {
+    on_perf(&context);
+    0
+}
+
+#[inline(always)]
+fn on_raw<const LOOP: bool>(context: &BtfTracePointContext) {
+    let registers: *const pt_regs = context.arg(0);
+    let result: i64 = context.arg(1);
+    // SAFETY: the verifier knows the type of the first argument.
+    let Some(call) = Call::of(unsafe { (*registers).orig_rax }, result) else { return };
+    // SAFETY: as above.
+    let arguments = unsafe { Arguments::in_registers(registers) };
+    call.finished::<LOOP>(&arguments, result);
+}
+
+/// The event is laid out by the kernel's `format` of it: eight bytes of its own, the number, the result.
+#[inline(always)]
+fn on_perf(context: &TracePointContext) {
+    let event = context.as_ptr().cast::<i64>();
+    // SAFETY: the verifier checks the offsets.
+    let (number, result) = unsafe { (*event.add(1), *event.add(2)) };
+    let Some(call) = Call::of(number as u64, result) else { return };
+    // The event's own registers are those of the tracepoint; the process's lie at the top of its kernel stack.
+    // SAFETY: no conditions.
+    let at = unsafe { bpf_task_pt_regs(bpf_get_current_task_btf()) };
+    let mut registers = MaybeUninit::<pt_regs>::uninit();
+    if kernel_into(registers.as_mut_ptr(), at as u64) {
+        // SAFETY: just read.
+        let arguments = unsafe { Arguments::in_registers(registers.as_ptr()) };
+        call.finished::<true>(&arguments, result);
+    }
 }
 
 /// A system call's arguments, as far as any is used here.
@@ -38,6 +83,21 @@ struct Arguments {
     second: u64,
     third: u64,
     fourth: u64,
+    fifth: u64,
+}
+
+impl Arguments {
+    /// They are still in the registers when the call returns.
+    #[inline(always)]
+    unsafe fn in_registers(registers: *const pt_regs) -> Self {
+        Self {
+            fd: (*registers).rdi,
+            second: (*registers).rsi,
+            third: (*registers).rdx,
+            fourth: (*registers).r10,
+            fifth: (*registers).r8,
+        }
+    }
 }
 
 /// How a system call names its bytes.
@@ -47,6 +107,8 @@ enum Shape {
     Vector,
     Message,
     Messages,
+    /// It moves none.
+    Nothing,
 }
 
 /// The numbers of the system calls that are looked at.
@@ -81,39 +143,45 @@ const MAP_ANONYMOUS: u64 = 0x20;
 /// In `thread_info.status`: the call came by the 32-bit entry, and its number means something else.
 const TS_COMPAT: u32 = 0x2;
 
-#[inline(always)]
-fn exit<const LOOP: bool>(context: &BtfTracePointContext) {
-    let registers: *const pt_regs = context.arg(0);
-    let result: i64 = context.arg(1);
-    // SAFETY: the verifier knows the type of this argument.
-    let call = unsafe { (*registers).orig_rax };
-    let (direction, shape) = match call {
-        number::READ | number::RECVFROM => (Direction::Received, Shape::Buffer),
-        number::WRITE | number::SENDTO => (Direction::Sent, Shape::Buffer),
-        number::READV | number::PREADV2 => (Direction::Received, Shape::Vector),
-        number::WRITEV | number::PWRITEV2 => (Direction::Sent, Shape::Vector),
-        number::RECVMSG => (Direction::Received, Shape::Message),
-        number::SENDMSG => (Direction::Sent, Shape::Message),
-        number::RECVMMSG => (Direction::Received, Shape::Messages),
-        number::SENDMMSG => (Direction::Sent, Shape::Messages),
-        number::MMAP | number::IO_URING_SETUP => return other_call(registers, call, result),
-        _ => return,
-    };
-    if result < 0 && !(result == -ECONNRESET && direction == Direction::Received) {
-        return;
-    }
-    // SAFETY: as above.
-    let arguments = unsafe {
-        Arguments {
-            fd: (*registers).rdi,
-            second: (*registers).rsi,
-            third: (*registers).rdx,
-            fourth: (*registers).r10,
+/// A system call that matters here.
+#[derive(Clone, Copy)]
+struct Call {
+    number: u64,
+    direction: Direction,
+    shape: Shape,
+}
+
+impl Call {
+    /// The call with this number and result, if it matters.
+    #[inline(always)]
+    fn of(number: u64, result: i64) -> Option<Self> {
+        let (direction, shape) = match number {
+            number::READ | number::RECVFROM => (Direction::Received, Shape::Buffer),
+            number::WRITE | number::SENDTO => (Direction::Sent, Shape::Buffer),
+            number::READV | number::PREADV2 => (Direction::Received, Shape::Vector),
+            number::WRITEV | number::PWRITEV2 => (Direction::Sent, Shape::Vector),
+            number::RECVMSG => (Direction::Received, Shape::Message),
+            number::SENDMSG => (Direction::Sent, Shape::Message),
+            number::RECVMMSG => (Direction::Received, Shape::Messages),
+            number::SENDMMSG => (Direction::Sent, Shape::Messages),
+            number::MMAP | number::IO_URING_SETUP => (Direction::Received, Shape::Nothing),
+            _ => return None,
+        };
+        // A connection that was reset has ended, as one that was closed. An address is never negative.
+        if result < 0 && !(result == -ECONNRESET && direction == Direction::Received) {
+            return None;
         }
-    };
-    // A connection that was reset has ended, as one that was closed.
-    let result = if result < 0 { 0 } else { result as u64 };
-    moved::<LOOP>(call, &arguments, result, direction, shape);
+        Some(Self { number, direction, shape })
+    }
+
+    #[inline(always)]
+    fn finished<const LOOP: bool>(self, arguments: &Arguments, result: i64) {
+        let result = if result < 0 { 0 } else { result as u64 };
+        if self.shape == Shape::Nothing {
+            return other_call(arguments, self.number, result);
+        }
+        moved::<LOOP>(self.number, arguments, result, self.direction, self.shape);
+    }
 }
 
 #[inline(always)]
@@ -171,6 +239,7 @@ fn bytes_of(arguments: &Arguments, shape: Shape) -> Option<Bytes> {
         Shape::Vector => Bytes::vector(arguments.second, arguments.third),
         // An array of messages begins with a message.
         Shape::Message | Shape::Messages => Bytes::message(arguments.second),
+        Shape::Nothing => None,
     }
 }
 
@@ -197,16 +266,11 @@ fn is_compat() -> bool {
 
 /// Calls that move no bytes and yet matter: new code in a process, and a way around all calls.
 #[inline(always)]
-fn other_call(registers: *const pt_regs, call: u64, result: i64) {
-    if result < 0 && result > -4096 {
-        return;
-    }
-    if call == number::IO_URING_SETUP {
+fn other_call(arguments: &Arguments, number: u64, result: u64) {
+    if number == number::IO_URING_SETUP {
         return process::blind_spot(BlindSpotKind::IoUring);
     }
-    // SAFETY: the verifier knows the type.
-    let (protection, flags, fd) = unsafe { ((*registers).rdx, (*registers).r10, (*registers).r8) };
-    if protection & PROT_EXEC != 0 && flags & MAP_ANONYMOUS == 0 {
-        process::mapped(fd, result as u64);
+    if arguments.third & PROT_EXEC != 0 && arguments.fourth & MAP_ANONYMOUS == 0 {
+        process::mapped(arguments.fifth, result);
     }
 }

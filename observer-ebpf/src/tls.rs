@@ -23,7 +23,8 @@ use crate::bound;
 use crate::emit;
 use crate::maps::{CALLS, STREAMS, TLS_OBJECTS};
 use crate::moved::{self, Call, Direction};
-use crate::streams::{self, Head, Treatment};
+use crate::streams;
+use crate::verdict::{self, Head, Treatment};
 
 /// What a library function was called with.
 #[repr(C)]
@@ -132,10 +133,11 @@ fn leave<const LOOP: bool>(context: &RetProbeContext) {
         count_at(call);
     }
     call.moved = call.left;
-    if call.left != 0 {
+    let wanted = call.left != 0 && is_to_be_recorded::<LOOP>(call);
+    bound::left(call);
+    if wanted {
         record::<LOOP>(call);
     }
-    bound::left(call);
     let _ = CALLS.remove(&key);
 }
 
@@ -200,14 +202,20 @@ fn end_object(call: &mut Call) {
     }
 }
 
+/// Prepares the record of what the call moved, if there is to be one.
+#[inline(always)]
+fn is_to_be_recorded<const FETCH: bool>(call: &mut Call) -> bool {
+    stamp(call);
+    if !is_wanted::<FETCH>(call) {
+        return false;
+    }
+    open(call);
+    true
+}
+
 /// Records the plaintext that the call moved. Both directions carry it: there may be no other end to see.
 #[inline(always)]
 fn record<const LOOP: bool>(call: &mut Call) {
-    stamp(call);
-    if !is_wanted::<LOOP>(call) {
-        return;
-    }
-    open(call);
     call.segment = call.library.buffer;
     call.segment_left = call.left;
     call.with_bytes = 1;
@@ -237,7 +245,7 @@ fn is_wanted<const FETCH: bool>(call: &mut Call) -> bool {
         return false;
     };
     moved::touch(state, call.header.at_ns);
-    streams::apply_decision(state, &call.header.stream);
+    verdict::apply_decision(state, &call.header.stream);
     let direction =
         if call.header.kind == RecordKind::Sent as u16 { Direction::Sent } else { Direction::Received };
     call.header.position = moved::advance::<FETCH>(state, direction, call.left);
@@ -251,7 +259,7 @@ fn judge(state: &mut StreamState, call: &mut Call) -> bool {
     let from = call.library.buffer;
     crate::user_copy::user_bytes::<8>((&raw mut call.scratch).cast(), len, from);
     let head = Head { bytes: call.scratch[0], len };
-    streams::judge(state, head, call.left, true) == Treatment::Record
+    verdict::judge(state, head, call.left, true) == Treatment::Record
 }
 
 /// Tells of the stream before its first bytes.

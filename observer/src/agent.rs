@@ -21,8 +21,8 @@ use crate::pipeline::{Pipeline, Settings};
 const LONGEST_WAIT: Duration = Duration::from_millis(100);
 /// How long a record can be on its way: the end of a process is held back until its bytes are out of the ring.
 const ON_THE_WAY: Duration = Duration::from_millis(30);
-/// On a busy host there is always more; the user waits for the end.
-const LONGEST_END: Duration = Duration::from_millis(300);
+/// A full ring may be left to take; the user waits for the end.
+const LONGEST_END: Duration = Duration::from_millis(700);
 
 /// A pipeline with all that is around it.
 pub struct Agent {
@@ -32,6 +32,8 @@ pub struct Agent {
     filter: Filter,
     clock: WallClock,
     most_calls: Option<u64>,
+    /// Time of the newest record.
+    newest: Timestamp,
     tally: Tally,
     bad_records: Health,
     probes: usize,
@@ -64,6 +66,7 @@ impl Agent {
             filter: Filter::default(),
             clock,
             most_calls: None,
+            newest: Timestamp::default(),
             tally: Tally::default(),
             bad_records: Health::default(),
             probes: 0,
@@ -138,11 +141,19 @@ impl Agent {
         loop {
             let taken = self.drain(&mut source)?;
             let spent = source.now().since(asked_at);
-            if (taken == 0 && spent > ON_THE_WAY) || spent > LONGEST_END || self.has_enough() {
+            let all_taken = taken == 0 || self.newest.since(asked_at) > ON_THE_WAY;
+            if (all_taken && spent > ON_THE_WAY) || spent > LONGEST_END || self.has_enough() {
                 break;
             }
             source.wait(Some(ON_THE_WAY)).await;
         }
+        let mut taken = Ok(());
+        source.tell_losses(&mut |record| {
+            if taken.is_ok() {
+                taken = self.take(record);
+            }
+        });
+        taken?;
         let now = source.now();
         self.take(Record::time(now))?;
         self.finish(now)
@@ -153,11 +164,9 @@ impl Agent {
     /// # Errors
     /// The file cannot be read or an output cannot be written.
     pub fn replay(mut self, mut reader: Reader<impl io::Read>) -> Result<Tally, Error> {
-        let mut last = Timestamp::default();
         while !self.has_enough()
             && let Some(record) = reader.next()?
         {
-            last = last.max(Timestamp::from_nanos(record.header.at_ns));
             self.take(record)?;
             while self.pipeline.next_verdict().is_some() {}
         }
@@ -165,11 +174,13 @@ impl Agent {
         if self.tally.torn_bytes > 0 {
             self.bad_records.fault(Stage::Input, "torn_record");
         }
-        self.finish(last)
+        let newest = self.newest;
+        self.finish(newest)
     }
 
     fn take(&mut self, record: Record<'_>) -> Result<(), Error> {
         self.tally.records += 1;
+        self.newest = self.newest.max(Timestamp::from_nanos(record.header.at_ns));
         if let Some(recorder) = &mut self.recorder {
             recorder.write(&record)?;
         }

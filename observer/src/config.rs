@@ -103,3 +103,30 @@ pub fn duration(text: &str) -> Result<Duration, Error> {
         _ => Err(Error::Usage("write it like 250ms, 10s, 5m or 1h, more than nothing".into())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_with_their_units() {
+        let read = |text| duration(text).ok().map(|duration| duration.as_millis());
+        assert_eq!(read("250ms"), Some(250));
+        assert_eq!(read("10s"), Some(10_000));
+        assert_eq!(read("10"), Some(10_000));
+        assert_eq!(read("5m"), Some(300_000));
+        assert_eq!(read("1h"), Some(3_600_000));
+        for wrong in ["", "s", "0s", "-1s", "1.5s", "1d", "10 s", "99999999999999999999h"] {
+            assert_eq!(read(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_executable_is_meant_by_its_path_or_its_name() {
+        let exe = Path::new("/usr/bin/node");
+        assert!(is_exe(Path::new("node"), exe));
+        assert!(is_exe(Path::new("/usr/bin/node"), exe));
+        assert!(!is_exe(Path::new("/opt/node"), exe));
+        assert!(!is_exe(Path::new("nod"), exe));
+    }
+}

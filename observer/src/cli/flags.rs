@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::builder::BoolishValueParser;
 use clap::{Args, ValueEnum};
 
-use crate::capture::kernel::ModeChoice;
+use crate::capture::kernel::{DEFAULT_RING_BYTES, ModeChoice};
 use crate::config::{self, Bounds, Filter};
 use crate::error::Error;
 use crate::export::Exporter;
@@ -67,6 +67,9 @@ pub struct CaptureFlags {
     /// End after this many calls.
     #[arg(long, env = "MCP_OBSERVER_COUNT", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
+    /// Size of the ring between kernel and agent, a power of two. Tests make it small to see what is lost.
+    #[arg(long, env = "MCP_OBSERVER_RING_BYTES", hide = true, default_value_t = DEFAULT_RING_BYTES)]
+    ring_bytes: u32,
 }
 
 impl CaptureFlags {
@@ -78,6 +81,11 @@ impl CaptureFlags {
             Mode::Kprobe => ModeChoice::Kprobe,
             Mode::Syscall => ModeChoice::Syscall,
         }
+    }
+
+    /// How much the ring between kernel and agent holds.
+    pub const fn ring_bytes(&self) -> u32 {
+        self.ring_bytes
     }
 
     /// When to end.

@@ -16,7 +16,11 @@ pub fn observe(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|source| Error::Io { act: "start the runtime".into(), source })?;
     runtime.block_on(async {
-        let source = KernelSource::start(Options { mode: flags.mode(), ..Options::default() })?;
+        let source = KernelSource::start(Options {
+            mode: flags.mode(),
+            ring_bytes: flags.ring_bytes(),
+            ..Options::default()
+        })?;
         let bounds = flags.bounds();
         let agent = agent(&source)?.with_most_calls(bounds.calls);
         agent.observe(source, stop.or_after(bounds.duration)).await

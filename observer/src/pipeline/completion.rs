@@ -11,7 +11,7 @@ use super::observation::{
 };
 use super::pairing::{CallId, OpenCall, outcome};
 use super::reader::Envelope;
-use super::reassembly::twin::{ConnectionId, End, Medium};
+use super::reassembly::twin::{ConnectionId, End, Medium, Place};
 
 /// An answer and where it came.
 #[derive(Clone, Copy, Debug)]
@@ -167,7 +167,7 @@ impl Pipeline {
             request_bytes: open.request_bytes,
             response_bytes: answer.map_or(0, |(_, _, envelope)| envelope.bytes),
             progress: open.progress,
-            session: open.session,
+            session: open.session.and_then(|session| Some(self.sessions.value(&session)?.shown)),
             trace: open.trace,
             client,
             server,
@@ -177,21 +177,32 @@ impl Pipeline {
         }
     }
 
-    /// A call whose other end is read too waits for it; any other is shown.
+    /// A call whose other end may be read too waits for it; any other is shown.
     fn settle(&mut self, connection: ConnectionId, position: u64, call: Call) {
-        let Some(twin) = self.twin(connection) else { return self.show(call) };
+        let Some((socket, end)) = self.shared_socket(connection) else { return self.show(call) };
         let until = self.now.after(self.settings.limits.settling_for);
-        if let Some(call) = self.settling.settle(connection, twin, position, call, until) {
+        for call in self.settling.settle(socket, end, position, call, until) {
             self.show(call);
         }
     }
 
-    /// The TLS object at the other end of the socket on which this one travels.
-    fn twin(&self, id: ConnectionId) -> Option<ConnectionId> {
-        let socket = self.connections.value(&id)?.socket?;
-        let other = socket.end?.other();
-        let twin = self.connections.value(&socket.connection)?.tls.get(other.index()).copied()??;
-        (self.connections.value(&twin).is_some() && twin != id).then_some(twin)
+    /// The socket on which the plaintext of `id` travels, and the end at which `id` is read, if the other end is
+    /// on this host too.
+    fn shared_socket(&self, id: ConnectionId) -> Option<(ConnectionId, End)> {
+        let place = self.connections.value(&id)?.socket?;
+        let end = place.end?;
+        let socket = self.connections.value(&place.connection)?;
+        (socket.streams.len() == 2).then_some((place.connection, end))
+    }
+
+    /// Whether this is the client's end of TLS whose other end is read too: what is not put together like a call is
+    /// shown as the server's end has it.
+    pub(super) fn is_shown_by_the_server(&self, connection: &Connection) -> bool {
+        let Some(Place { connection: socket, end: Some(end) }) = connection.socket else { return false };
+        let socket = self.connections.value(&socket);
+        let other_is_read =
+            socket.and_then(|socket| socket.is_read_inside_tls.get(end.other().index()).copied());
+        connection.client == Some(End::A) && other_is_read == Some(true)
     }
 
     pub(super) fn show(&mut self, call: Call) {
@@ -221,9 +232,6 @@ impl Pipeline {
         }
         let initialize = &*open.method == "initialize" && answer.message.has_result;
         let session = open.session;
-        if initialize && let Some(session) = session {
-            self.begin_http_session(open.connection, session);
-        }
         let mut server = Declared::default();
         for id in [Some(open.connection), (answer.connection != open.connection).then_some(answer.connection)]
             .into_iter()
@@ -246,8 +254,10 @@ impl Pipeline {
         {
             self.greet_server(open.connection, process, server);
         }
-        if initialize && session.is_none() {
-            self.begin_session(open.connection, open.transport);
+        match session {
+            _ if !initialize => {}
+            Some(session) => self.begin_http_session(open.connection, session),
+            None => self.begin_session(open.connection, open.transport),
         }
     }
 
@@ -260,7 +270,7 @@ impl Pipeline {
         transport: Transport,
     ) {
         let Some(connection) = self.connections.value(&id) else { return };
-        if connection.label != Label::Mcp {
+        if connection.label != Label::Mcp || self.is_shown_by_the_server(connection) {
             return;
         }
         let Some(method) = message.method.clone() else { return };

@@ -12,7 +12,7 @@ use super::observation::Call;
 use super::pairing::CallId;
 use super::reader::{Envelope, Kind, Reader};
 use super::reassembly::stream::Flow;
-use super::reassembly::twin::{ConnectionId, End, Medium, Place};
+use super::reassembly::twin::{End, Medium, Place};
 use super::time::Timestamp;
 use super::transport::streamable_http::Exchanges;
 
@@ -60,8 +60,8 @@ pub struct Connection {
     pub unproven: Vec<Call>,
     /// For TLS: the socket that it travels on.
     pub socket: Option<Place>,
-    /// For a socket: the TLS objects at its ends.
-    pub tls: [Option<ConnectionId>; 2],
+    /// For a socket: at which ends the plaintext of its TLS is read.
+    pub is_read_inside_tls: [bool; 2],
     /// When its MCP session began.
     pub session_since: Option<Timestamp>,
 }
@@ -128,7 +128,7 @@ impl Connection {
             calls: BTreeSet::new(),
             unproven: Vec::new(),
             socket: None,
-            tls: [None; 2],
+            is_read_inside_tls: [false; 2],
             session_since: None,
         }
     }

@@ -41,7 +41,7 @@ impl Pipeline {
     fn see(&mut self, event: Event<'_>) {
         let Event { at, process, body } = event;
         match body {
-            EventBody::StreamOpened { stream, identity } => self.open_stream(stream, &identity),
+            EventBody::StreamOpened { stream, identity } => self.open_stream(process, stream, &identity),
             EventBody::Bytes { stream, direction, position, moved, data } => {
                 let moved = Moved { at, direction, position, count: moved, data };
                 self.move_bytes(process, stream, moved);
@@ -84,7 +84,7 @@ impl Pipeline {
         }
     }
 
-    fn open_stream(&mut self, stream: StreamId, identity: &Identity) {
+    fn open_stream(&mut self, process: ProcessId, stream: StreamId, identity: &Identity) {
         let joined = self.twins.open(stream, identity);
         if let Some((_, place)) = joined.forgotten {
             if self.twins.place(stream).map(|new| new.connection) != Some(place.connection) {
@@ -104,6 +104,11 @@ impl Pipeline {
         }
         if let Some(connection) = self.connections.value_mut(&id) {
             connection.streams.push(stream);
+            if let Some(slot) = joined.place.end.and_then(|end| connection.ends.get_mut(end.index())) {
+                // A socket that carries TLS moves no bytes that would tell.
+                *slot = Some(process);
+                self.wires.attach(process, id);
+            }
             if let Some(verdict) = connection.verdict {
                 self.verdicts.push_back((stream, verdict));
             }
@@ -191,6 +196,10 @@ impl Pipeline {
                 if self.label(id) == Label::Mcp {
                     self.health.fault(Stage::Transport, cause);
                 }
+                if cause == "resync" && kind == Kind::Responses {
+                    // Whole responses may be lost: what comes next answers the newest request.
+                    self.restart_exchanges(id, to);
+                }
                 if matches!(cause, "lsp_framing" | "upgraded") {
                     self.set_label(id, Label::Other);
                 }
@@ -276,11 +285,11 @@ impl Pipeline {
         if let Some(connection) = self.connections.value_mut(&tls.connection) {
             connection.socket = Some(socket);
         }
-        let Some(end) = socket.end else { return };
-        if let Some(connection) = self.connections.value_mut(&socket.connection)
-            && let Some(slot) = connection.tls.get_mut(end.index())
+        if let Some(end) = socket.end
+            && let Some(connection) = self.connections.value_mut(&socket.connection)
+            && let Some(is_read) = connection.is_read_inside_tls.get_mut(end.index())
         {
-            *slot = Some(tls.connection);
+            *is_read = true;
         }
     }
 

@@ -3,6 +3,7 @@
 //! An answer is looked for in its own exchange first, then in the session: in revisions up to 2025-11-25 it may
 //! come on another connection.
 
+use super::Pipeline;
 use super::completion::Answer;
 use super::connection::Label;
 use super::jsonrpc::{Message, MessageId, Shape};
@@ -16,7 +17,6 @@ use super::time::Timestamp;
 use super::transport::http_sse::endpoint_target;
 use super::transport::streamable_http::{Exchange, is_mcp, may_be_mcp};
 use super::transport::{Carrier, Field, RequestHead, ResponseHead};
-use super::{HttpSession, Pipeline};
 
 impl Pipeline {
     /// The head of a request that came towards `to`.
@@ -25,6 +25,9 @@ impl Pipeline {
             self.set_label(id, Label::Mcp);
         }
         let session = self.session_of(id, to, &head);
+        if let (Some(session), Some(name)) = (session, head.fields.value(Field::SessionId)) {
+            self.meet_session(session, Transport::StreamableHttp, hash(&name));
+        }
         let (limits, payloads) = (self.settings.limits.clone(), self.settings.payloads);
         let Some(connection) = self.connections.value_mut(&id) else { return };
         connection.client = Some(to.other());
@@ -79,10 +82,12 @@ impl Pipeline {
         let Some(connection) = self.connections.value_mut(&id) else { return };
         connection.way_mut(server.other()).unread = 0;
         let Some(exchange) = connection.exchanges.answering() else { return };
-        if let (Some(key), Some(session)) = (key, session) {
-            exchange.session = Some(hash(&(key, session.as_str())));
-        }
         exchange.response = Some(head);
+        if let (Some(key), Some(name)) = (key, session) {
+            let session = hash(&(key, name.as_str()));
+            exchange.session = Some(session);
+            self.meet_session(session, Transport::StreamableHttp, hash(&name.as_str()));
+        }
     }
 
     /// The first event of an event stream of 2024 names the address to post to.
@@ -93,18 +98,9 @@ impl Pipeline {
         let target = endpoint_target(text, &exchange.request.target);
         let key = self.server_key(id, server, &exchange.request);
         let session = hash(&(key, target.as_str(), "endpoint"));
-        self.meet_session(session, Transport::HttpSse);
+        self.meet_session(session, Transport::HttpSse, hash(&target));
         if let Some(exchange) = self.connections.value_mut(&id).and_then(|c| c.exchanges.answering()) {
             exchange.session = Some(session);
-        }
-    }
-
-    fn meet_session(&mut self, session: u64, transport: Transport) {
-        if self.sessions.value(&session).is_none() {
-            let new = HttpSession { parties: Default::default(), transport, since: self.now, started: false };
-            if self.sessions.insert(session, new).is_some() {
-                self.health.shed(super::health::Stage::Pairing, "sessions");
-            }
         }
     }
 
@@ -270,6 +266,8 @@ impl Pipeline {
         let envelope = Envelope { first_byte: last_byte, last_byte, carrier: Carrier::HttpBody, bytes: 0 };
         for call in self.calls_of(id, exchange.number) {
             match failed {
+                // The client sends it again, elsewhere.
+                None if (300..400).contains(&status) => self.forget_redirected(call),
                 Some(end) => self.end_by_status(call, id, to, &envelope, end),
                 None if !whole && !is_event_stream(&exchange) && status == 200 => {
                     self.end_by_status(call, id, to, &envelope, (Outcome::Ok, None));
@@ -282,6 +280,12 @@ impl Pipeline {
         }
         let Some(connection) = self.connections.value_mut(&id) else { return };
         connection.way_mut(to).flow.forget_until(last_byte.position);
+    }
+
+    fn forget_redirected(&mut self, call: CallId) {
+        if let Some(open) = self.calls.close(call) {
+            self.forget_call(open.connection, call);
+        }
     }
 
     /// The response is over and has no answer to the call: it may still come on another connection.

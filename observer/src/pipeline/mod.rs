@@ -100,6 +100,8 @@ struct HttpSession {
     parties: Parties,
     transport: transport::Transport,
     since: Timestamp,
+    /// Hash of its id, by which it is shown: the same wherever it is read.
+    shown: u64,
     /// Whether its `initialize` was answered.
     started: bool,
 }

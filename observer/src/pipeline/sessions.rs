@@ -6,8 +6,9 @@
 use std::time::Duration;
 
 use super::connection::Connection;
+use super::health::Stage;
 use super::input::ProcessId;
-use super::mcp::session::Declared;
+use super::mcp::session::{Declared, Parties};
 use super::observation::{Observation, Server, Session, Transport};
 use super::reassembly::stdio_pair::Wire;
 use super::reassembly::twin::{ConnectionId, End};
@@ -16,18 +17,23 @@ use super::{HttpSession, Pipeline};
 impl Pipeline {
     pub(super) fn begin_http_session(&mut self, id: ConnectionId, session: u64) {
         let parties = self.connections.value(&id).map(|c| c.parties.clone()).unwrap_or_default();
-        if self.sessions.value(&session).is_none() {
-            let transport = Transport::StreamableHttp;
-            let new = HttpSession { parties: parties.clone(), transport, since: self.now, started: false };
-            if self.sessions.insert(session, new).is_some() {
-                self.health.shed(super::health::Stage::Pairing, "sessions");
-            }
-        }
         let Some(known) = self.sessions.value_mut(&session) else { return };
         known.parties.fill_from(&parties);
-        let (first, transport) = (!std::mem::replace(&mut known.started, true), known.transport);
+        let first = !std::mem::replace(&mut known.started, true);
+        let (transport, shown) = (known.transport, known.shown);
         if first {
-            self.show_session(id, transport, Some(session), None);
+            self.show_session(id, transport, Some(shown), None);
+        }
+    }
+
+    /// A session was named, by its id or its address, of which `shown` is a hash.
+    pub(super) fn meet_session(&mut self, session: u64, transport: Transport, shown: u64) {
+        if self.sessions.value(&session).is_none() {
+            let (parties, since) = (Parties::default(), self.now);
+            let new = HttpSession { parties, transport, since, shown, started: false };
+            if self.sessions.insert(session, new).is_some() {
+                self.health.shed(Stage::Pairing, "sessions");
+            }
         }
     }
 
@@ -37,7 +43,7 @@ impl Pipeline {
             && ended.started
         {
             let lasted = self.now.since(ended.since);
-            self.show_session(id, ended.transport, Some(session), Some(lasted));
+            self.show_session(id, ended.transport, Some(ended.shown), Some(lasted));
         }
     }
 
@@ -89,6 +95,9 @@ impl Pipeline {
         duration: Option<Duration>,
     ) {
         let Some(connection) = self.connections.value(&id) else { return };
+        if self.is_shown_by_the_server(connection) {
+            return;
+        }
         let shown = Session {
             at: self.now,
             transport,

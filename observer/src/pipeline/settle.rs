@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use super::limits::Table;
 use super::observation::{Call, Certainty, Outcome, Peer};
 use super::pairing::expiry::Due;
-use super::reassembly::twin::ConnectionId;
+use super::reassembly::twin::{ConnectionId, End};
 use super::time::Timestamp;
 
 /// A finished call that waits for its twin.
@@ -22,45 +22,55 @@ struct Waiting {
     until: Timestamp,
 }
 
-/// Finished calls that wait, by the connection that carried them.
+/// One end of a socket connection.
+type SocketEnd = (ConnectionId, End);
+
+/// Finished calls that wait, by the end of the socket at which their plaintext was read.
 #[derive(Debug)]
 pub struct Settling {
-    waiting: Table<ConnectionId, VecDeque<Waiting>>,
-    due: Due<(u64, ConnectionId)>,
+    waiting: Table<SocketEnd, VecDeque<Waiting>>,
+    due: Due<(u64, SocketEnd)>,
     next: u64,
 }
 
 impl Settling {
-    /// For at most so many connections.
+    /// For at most so many socket ends.
     pub fn new(limit: usize) -> Self {
         Self { waiting: Table::new(limit), due: Due::default(), next: 0 }
     }
 
-    /// A call has ended on `connection`, whose other end is `twin`: gives the call of both ends if the other
-    /// half is here, else keeps it.
+    /// A call has ended whose plaintext was read at `end` of `socket`. If the other half is here, gives the whole
+    /// call, else keeps this half until then. Gives the calls that had to go at the limit, too.
     pub fn settle(
         &mut self,
-        connection: ConnectionId,
-        twin: ConnectionId,
+        socket: ConnectionId,
+        end: End,
         position: u64,
         call: Call,
         until: Timestamp,
-    ) -> Option<Call> {
-        if let Some(other) = self.take_twin(twin, position, &call) {
-            return Some(merge(call, other));
+    ) -> Vec<Call> {
+        if let Some(other) = self.take_twin((socket, end.other()), position, &call) {
+            return vec![merge(call, other)];
         }
-        let number = self.next;
+        let (number, own) = (self.next, (socket, end));
         self.next += 1;
-        self.due.set((number, connection), until);
+        self.due.set((number, own), until);
         let waiting = Waiting { call, position, number, until };
-        match self.waiting.value_mut(&connection) {
-            Some(queue) => queue.push_back(waiting),
-            None => drop(self.waiting.insert(connection, VecDeque::from([waiting]))),
+        if let Some(queue) = self.waiting.value_mut(&own) {
+            queue.push_back(waiting);
+            return Vec::new();
         }
-        None
+        let dropped = self.waiting.insert(own, VecDeque::from([waiting]));
+        let dropped = dropped.into_iter().flat_map(|(end, queue)| queue.into_iter().map(move |it| (end, it)));
+        dropped
+            .map(|(end, waiting)| {
+                self.due.clear((waiting.number, end), waiting.until);
+                waiting.call
+            })
+            .collect()
     }
 
-    fn take_twin(&mut self, twin: ConnectionId, position: u64, call: &Call) -> Option<Call> {
+    fn take_twin(&mut self, twin: SocketEnd, position: u64, call: &Call) -> Option<Call> {
         let queue = self.waiting.value_mut(&twin)?;
         let same = |other: &Waiting| other.call.id == call.id && other.call.method == call.method;
         let exact = queue.iter().position(|other| same(other) && other.position == position);
@@ -80,12 +90,12 @@ impl Settling {
 
     /// Takes out a call that has waited long enough.
     pub fn pop_due(&mut self, now: Timestamp) -> Option<Call> {
-        let (number, connection) = self.due.pop(now)?;
-        let queue = self.waiting.value_mut(&connection)?;
+        let (number, end) = self.due.pop(now)?;
+        let queue = self.waiting.value_mut(&end)?;
         let index = queue.iter().position(|waiting| waiting.number == number)?;
         let waiting = queue.remove(index)?;
         if queue.is_empty() {
-            self.waiting.remove(&connection);
+            self.waiting.remove(&end);
         }
         Some(waiting.call)
     }

@@ -422,6 +422,21 @@ fn a_status_is_the_end_of_a_call() {
 }
 
 #[test]
+fn a_redirected_request_is_the_call_that_it_becomes() {
+    let mut host = Host::new();
+    connect(&mut host, 1, 2, 4000);
+    let request = post(&call(1, "t"), "");
+    let moved = "HTTP/1.1 307 Temporary Redirect\r\nLocation: /mcp/\r\nContent-Length: 0\r\n\r\n".to_owned();
+    for answer in [moved, reply(&result(1), "")] {
+        host.sent(CLIENT, 1, &request);
+        host.received(SERVER, 2, &request);
+        host.sent(SERVER, 2, &answer);
+        host.received(CLIENT, 1, &answer);
+    }
+    assert_eq!(host.outcomes(), [("tools/call", Outcome::Ok)]);
+}
+
+#[test]
 fn an_answer_of_2024_comes_on_the_event_stream() {
     let mut host = Host::new();
     connect(&mut host, 1, 2, 4000);
@@ -507,6 +522,44 @@ fn the_plaintext_of_both_ends_is_one_call() {
         assert_eq!(call.server.process.as_ref().unwrap().id.pid, SERVER);
         assert_eq!(call.server.address, Some(([127, 0, 0, 1], 80).into()));
     }
+}
+
+#[test]
+fn a_session_inside_tls_is_one_although_both_ends_are_read() {
+    let mut host = Host::new();
+    connect(&mut host, 1, 2, 4000);
+    let tls = Identity::Tls { library: TlsLibrary::OpenSsl };
+    host.open(CLIENT, 11, tls.clone());
+    host.open(SERVER, 12, tls);
+    host.event(CLIENT, EventBody::TlsBound { stream: StreamId(11), socket: StreamId(1) });
+    host.event(SERVER, EventBody::TlsBound { stream: StreamId(12), socket: StreamId(2) });
+    let initialize = "{\"jsonrpc\":\"2.0\",\"id\":0,\"method\":\"initialize\",\"params\":{\"protocolVersion\":\"2025-11-25\"}}";
+    let initialized = "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/initialized\"}";
+    let result = "{\"result\":{\"protocolVersion\":\"2025-11-25\",\"serverInfo\":{\"name\":\"py\"}},\"jsonrpc\":\"2.0\",\"id\":0}";
+    let session = "Mcp-Session-Id: abc\r\n";
+    let accepted = "HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n".to_owned();
+    for (up, down) in [(post(initialize, ""), reply(result, session)), (post(initialized, session), accepted)]
+    {
+        host.moved(CLIENT, 11, Direction::Sent, up.len(), up.as_bytes());
+        host.moved(SERVER, 12, Direction::Received, up.len(), up.as_bytes());
+        host.moved(SERVER, 12, Direction::Sent, down.len(), down.as_bytes());
+        host.moved(CLIENT, 11, Direction::Received, down.len(), down.as_bytes());
+    }
+    let sessions: Vec<_> = host
+        .seen
+        .iter()
+        .filter_map(|seen| match seen {
+            Observation::SessionStarted(session) => Some(session),
+            _ => None,
+        })
+        .collect();
+    let [session] = sessions.as_slice() else { unreachable!("{sessions:?}") };
+    assert_eq!(session.server.name.as_deref(), Some("py"));
+    assert_eq!(session.revision.as_deref(), Some("2025-11-25"));
+    let [call] = host.calls()[..] else { unreachable!("{:?}", host.outcomes()) };
+    assert_eq!(call.session, session.session);
+    let notifications = host.seen.iter().filter(|seen| matches!(seen, Observation::Notification(_)));
+    assert_eq!(notifications.count(), 1);
 }
 
 #[test]

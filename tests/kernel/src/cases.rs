@@ -93,14 +93,14 @@ fn receive(receiver: BorrowedFd<'_>, by: Receive, wanted: usize, discarded: usiz
     }
     ensure!(received.len() == wanted, "more came than was asked for");
     calls::discard(receiver, discarded)?;
-    ensure!(by(receiver, 1)?.is_empty(), "the stream does not end");
+    ensure!(calls::by_read(receiver, ROOMS[0])?.is_empty(), "the stream does not end");
     Ok(received)
 }
 
 /// Sizes of what is sent: around powers of two and page sizes, the largest in one call.
-const SENT: [usize; 14] = [1, 2, 191, 192, 193, 1024, 1025, 4095, 4096, 4097, 65536, 70_001, 1 << 20, 30_000];
-/// Room that the receiver has, in turns.
-const ROOMS: [usize; 9] = [1, 7, 192, 500, 4096, 65536, 5000, 262_144, 65_537];
+const SENT: [usize; 14] = [1025, 1, 2, 191, 192, 193, 1024, 4095, 4096, 4097, 65536, 70_001, 1 << 20, 30_000];
+/// Room that the receiver has, in turns. The first time it is enough for the stream to be told from others.
+const ROOMS: [usize; 9] = [500, 1, 7, 192, 4096, 65536, 5000, 262_144, 65_537];
 const PAUSE_EVERY: usize = 200_000;
 /// Bytes at the end of a TCP connection that the receiver throws away unread.
 const DISCARDED: usize = 20_000;

@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, Result};
 use rustix::fs::{CWD, FileType, Mode, OFlags, fcntl_setfl, fstat, mknodat, open};
@@ -72,14 +73,14 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// Makes one. A FIFO is made in `dir` and leaves no trace there.
+    /// Makes one. A FIFO stays in `dir`, so that no two have the same inode.
     pub fn connect(kind: Kind, dir: &Path) -> Result<Self> {
         match kind {
             Kind::Pipe => {
                 let (receiver, sender) = std::io::pipe()?;
                 Self::pipe(sender.into(), receiver.into())
             }
-            Kind::Fifo => fifo(&dir.join("fifo")),
+            Kind::Fifo => fifo(dir),
             Kind::Unix => {
                 let (sender, receiver) =
                     socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
@@ -97,13 +98,15 @@ impl Stream {
     }
 }
 
-fn fifo(path: &Path) -> Result<Stream> {
+fn fifo(dir: &Path) -> Result<Stream> {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let path = &dir.join(format!("fifo{}", NUMBER.fetch_add(1, Ordering::Relaxed)));
+    let _ = std::fs::remove_file(path);
     mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).context("cannot make a FIFO")?;
     // Without a writer only a non-blocking open for reading returns.
     let receiver = open(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())?;
     let sender = open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
     fcntl_setfl(&receiver, OFlags::empty())?;
-    std::fs::remove_file(path)?;
     Stream::pipe(sender, receiver)
 }
 

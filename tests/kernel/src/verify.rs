@@ -39,20 +39,17 @@ impl fmt::Display for Report {
     }
 }
 
-/// Compares; an error names the first stream that is wrong and where.
+/// Compares; an error names the streams that are wrong and where.
 pub fn compare(truth: &[Entry], capture: &Capture, rules: &Rules) -> Result<Report> {
-    let (mut sent, mut seen) = (0, 0);
+    let (mut sent, mut seen, mut wrong) = (0, 0, Vec::new());
     for entry in truth {
-        let recorded = the_one(capture, entry)?;
-        let bytes = received(entry, recorded).with_context(|| entry.case.clone())?;
-        if !rules.overload {
-            ensure!(bytes == entry.received, "{}: {bytes} of {} bytes", entry.case, entry.received);
-            ensure!(recorded.ended, "{}: its end was not seen", entry.case);
-            sending(entry, capture).with_context(|| entry.case.clone())?;
+        match stream(entry, capture, rules) {
+            Ok(bytes) => seen += bytes,
+            Err(error) => wrong.push(format!("{}: {error:#}", entry.case)),
         }
         sent += entry.received;
-        seen += bytes;
     }
+    ensure!(wrong.is_empty(), "{}\ncounted as lost: {:?}", wrong.join("\n"), capture.lost);
     let counted = capture.lost.values().map(|(_, bytes)| bytes).sum();
     let missing = sent - seen;
     ensure!(missing <= counted, "{missing} bytes are missing, {counted} counted: {:?}", capture.lost);
@@ -65,10 +62,44 @@ pub fn compare(truth: &[Entry], capture: &Capture, rules: &Rules) -> Result<Repo
     Ok(Report { streams: truth.len(), sent, seen, counted })
 }
 
+/// Checks one stream; returns how many of its bytes were recorded.
+fn stream(entry: &Entry, capture: &Capture, rules: &Rules) -> Result<u64> {
+    let recorded = the_one(capture, entry)?;
+    let bytes = received(entry, recorded)?;
+    if !rules.overload {
+        ensure!(
+            bytes == entry.received,
+            "{bytes} of {} bytes, missing: {:?}",
+            entry.received,
+            holes(recorded)
+        );
+        ensure!(recorded.ended, "its end was not seen");
+        sending(entry, capture)?;
+    }
+    Ok(bytes)
+}
+
+/// Where bytes are missing, and how many.
+fn holes(recorded: &Recorded) -> Vec<(u64, u64)> {
+    let mut holes = Vec::new();
+    let mut expected = 0;
+    for part in &recorded.received {
+        if part.position > expected {
+            holes.push((expected, part.position - expected));
+        }
+        let bytes = part.bytes.len() as u64;
+        if bytes < part.moved {
+            holes.push((part.position + bytes, part.moved - bytes));
+        }
+        expected = part.position + part.moved;
+    }
+    holes
+}
+
 fn the_one<'a>(capture: &'a Capture, entry: &Entry) -> Result<&'a Recorded> {
     let mut same = capture.named(entry.receiving).filter(|stream| moved_by(&stream.received, entry.pid));
-    let found = same.next().with_context(|| format!("{}: not recorded at all", entry.case))?;
-    ensure!(same.next().is_none(), "{}: recorded as two streams", entry.case);
+    let found = same.next().context("not recorded at all")?;
+    ensure!(same.next().is_none(), "recorded as two streams");
     Ok(found)
 }
 

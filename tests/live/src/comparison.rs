@@ -1,6 +1,7 @@
 //! Truth against observation: each call of the one must be in the other exactly once.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use peers::truth::{Call, Direction};
 use serde::Deserialize;
@@ -102,13 +103,21 @@ impl Key {
     }
 }
 
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { server_pid, direction, method, tool, id, outcome } = self;
+        let tool = tool.as_deref().unwrap_or_default();
+        write!(f, "{direction:?} {method} {tool} {id}: {outcome}, server {server_pid:?}")
+    }
+}
+
 /// Where truth and observation differ; empty when all is well.
 #[derive(Debug, Default, PartialEq)]
 pub struct Difference {
     /// Calls that were made and not seen.
-    pub missing: Vec<Key>,
+    pub missing: Vec<String>,
     /// Calls that were seen and not made, or seen twice.
-    pub surplus: Vec<Key>,
+    pub surplus: Vec<String>,
     /// Facts of a call that are wrong.
     pub wrong: Vec<String>,
 }
@@ -122,13 +131,15 @@ impl Difference {
         }
         let mut difference = Self::default();
         for seen in observed.iter().filter(|seen| seen.concerns(pids)) {
-            match open.get_mut(&seen.key()).and_then(Vec::pop) {
+            match open.get_mut(&seen.key()).and_then(|calls| counterpart(calls, seen)) {
                 Some(made) => difference.wrong.extend(wrong(made, seen)),
-                None => difference.surplus.push(seen.key()),
+                None => difference.surplus.push(format!("{} by client {:?}", seen.key(), seen.client.pid)),
             }
         }
         for (key, calls) in open {
-            difference.missing.extend(calls.iter().map(|_| key.clone()));
+            difference
+                .missing
+                .extend(calls.iter().map(|call| format!("{key} by client {}", call.client_pid)));
         }
         difference
     }
@@ -139,15 +150,22 @@ impl Difference {
     }
 }
 
+/// Takes the call that was seen out of those that look like it: several clients of one server use the same ids.
+fn counterpart<'a>(calls: &mut Vec<&'a Call>, seen: &Observed) -> Option<&'a Call> {
+    let same = calls.iter().position(|call| seen.client.pid == Some(call.client_pid));
+    same.map(|at| calls.swap_remove(at)).or_else(|| calls.pop())
+}
+
 fn wrong(made: &Call, seen: &Observed) -> Option<String> {
+    let answered = !["cancelled", "abandoned", "expired"].contains(&made.outcome.as_str());
+    let plausible = |duration: f64| (0.0..=made.duration_ms + SLACK_MS).contains(&duration);
     let what = if seen.client.pid.is_some_and(|pid| pid != made.client_pid) {
         "client.pid"
     } else if seen.progress != made.progress {
         "progress"
     } else if seen.certainty != "whole" {
         "certainty"
-    } else if seen.duration_ms.is_none_or(|duration| duration < 0.0 || duration > made.duration_ms + SLACK_MS)
-    {
+    } else if seen.duration_ms.map_or(answered, |duration| !plausible(duration)) {
         "duration_ms"
     } else {
         return None;
@@ -238,6 +256,24 @@ mod tests {
             let mut line = seen(2, &json!(1), "ok");
             line[member] = value;
             assert_eq!(difference(&[made(1, "ok")], &[line]).wrong.len(), 1, "{member}");
+        }
+    }
+
+    #[test]
+    fn two_clients_may_use_one_id_with_one_server() {
+        let mut other = made(1, "ok");
+        other.client_pid = 3;
+        let mut second = seen(2, &json!(1), "ok");
+        second["client"] = json!({"pid": 3});
+        assert!(difference(&[made(1, "ok"), other], &[seen(2, &json!(1), "ok"), second]).is_empty());
+    }
+
+    #[test]
+    fn only_an_answered_call_must_have_a_duration() {
+        for (outcome, wrong) in [("ok", 1), ("cancelled", 0)] {
+            let mut line = seen(2, &json!(1), outcome);
+            line.as_object_mut().unwrap().remove("duration_ms");
+            assert_eq!(difference(&[made(1, outcome)], &[line]).wrong.len(), wrong, "{outcome}");
         }
     }
 

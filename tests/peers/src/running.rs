@@ -81,7 +81,16 @@ impl<T: DeserializeOwned> Running<T> {
         let end = Instant::now() + deadline;
         while !enough(&self.lines) {
             match self.incoming.recv_timeout(end.saturating_duration_since(Instant::now())) {
-                Ok(line) => self.take(&line),
+                Ok(line) => {
+                    self.take(&line);
+                    // All that has come by now is looked at once: on a busy host that is thousands of lines.
+                    while let Ok(line) = self.incoming.try_recv() {
+                        self.take(&line);
+                    }
+                    if Instant::now() > end {
+                        bail!("waited {deadline:?} for {what}");
+                    }
+                }
                 Err(RecvTimeoutError::Timeout) => bail!("waited {deadline:?} for {what}"),
                 Err(RecvTimeoutError::Disconnected) => {
                     bail!("ended without {what}: {:?}", self.child.wait()?)

@@ -137,7 +137,8 @@ mod tests {
     #[test]
     fn knows_what_this_process_has_open() {
         let (reader, _writer) = std::io::pipe().unwrap();
-        let link = fs::read_link(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&reader))).unwrap();
+        let link =
+            fs::read_link(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&reader))).unwrap();
         let inode = inode_in(link.to_str().unwrap()).unwrap();
         assert!(Asked::default().holds(std::process::id(), inode));
         drop((reader, _writer));

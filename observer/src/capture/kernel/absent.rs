@@ -51,6 +51,11 @@ impl KernelSource {
         match self.0 {}
     }
 
+    /// Hands over what was lost.
+    pub fn tell_losses(&mut self, _: &mut dyn FnMut(Record<'_>)) {
+        match self.0 {}
+    }
+
     /// Tells the kernel what to do with a stream.
     pub fn decide(&mut self, _: u64, _: Verdict) {
         match self.0 {}

@@ -111,6 +111,13 @@ pub struct StartFacts {
     pub features: Vec<&'static str>,
 }
 
+/// Release of the running kernel.
+fn kernel_release() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/osrelease")
+        .map(|text| text.trim().to_owned())
+        .unwrap_or_default()
+}
+
 /// The clock that the kernel stamps records with.
 #[cfg(feature = "kernel")]
 fn boot_clock() -> BootClock {

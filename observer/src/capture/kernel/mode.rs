@@ -1,7 +1,7 @@
 //! Which mode can run here, found out by trying.
 
 use aya::Ebpf;
-use aya::programs::{BtfTracePoint, ProgramError};
+use aya::programs::{BtfTracePoint, ProgramError, TracePoint};
 
 use super::ModeChoice;
 use crate::error::Error;
@@ -23,8 +23,20 @@ const SYSCALL_VARIANTS: [Chosen; 2] = [
     Chosen { mode: "syscall", program: "sys_exit_flat", by_loop: false },
 ];
 
+/// The variant that the kernel does not preempt.
+pub(super) const BY_PERF: Chosen = Chosen { mode: "syscall", program: "sys_exit_perf", by_loop: true };
+
+/// The first major version whose kernels may preempt a tracing program at the end of a system call, and skip the
+/// calls that find it so.
+const PREEMPTIBLE_SINCE: u32 = 7;
+
 /// Attaches the first variant that the kernel takes.
-pub(super) fn attach(choice: ModeChoice, ebpf: &mut Ebpf, types: &aya::Btf) -> Result<Chosen, Error> {
+pub(super) fn attach(
+    choice: ModeChoice,
+    ebpf: &mut Ebpf,
+    types: &aya::Btf,
+    release: &str,
+) -> Result<Chosen, Error> {
     match choice {
         ModeChoice::Auto | ModeChoice::Syscall => {}
         ModeChoice::Fexit | ModeChoice::Kprobe => {
@@ -35,6 +47,13 @@ pub(super) fn attach(choice: ModeChoice, ebpf: &mut Ebpf, types: &aya::Btf) -> R
         }
     }
     let mut reasons = Vec::new();
+    if is_preemptible(release) {
+        match attach_by_perf(ebpf) {
+            Ok(()) => return Ok(BY_PERF),
+            // Needs a tracefs; without it, what is skipped is counted.
+            Err(error) => reasons.push(format!("{}: {}", BY_PERF.program, chain(&error))),
+        }
+    }
     for variant in SYSCALL_VARIANTS {
         match attach_tracepoint(ebpf, variant.program, "sys_exit", types) {
             Ok(()) => return Ok(variant),
@@ -49,6 +68,20 @@ pub(super) fn attach(choice: ModeChoice, ebpf: &mut Ebpf, types: &aya::Btf) -> R
     })
 }
 
+/// Whether a kernel of this release may preempt tracing programs.
+fn is_preemptible(release: &str) -> bool {
+    let major = release.split('.').next().and_then(|major| major.parse().ok());
+    major.is_some_and(|major: u32| major >= PREEMPTIBLE_SINCE)
+}
+
+fn attach_by_perf(ebpf: &mut Ebpf) -> Result<(), ProgramError> {
+    let program = ebpf.program_mut(BY_PERF.program).ok_or(ProgramError::NotLoaded)?;
+    let program: &mut TracePoint = program.try_into()?;
+    program.load()?;
+    program.attach("raw_syscalls", "sys_exit")?;
+    Ok(())
+}
+
 /// Loads and attaches one program on a kernel tracepoint.
 pub(super) fn attach_tracepoint(
     ebpf: &mut Ebpf,
@@ -56,10 +89,9 @@ pub(super) fn attach_tracepoint(
     tracepoint: &str,
     types: &aya::Btf,
 ) -> Result<(), ProgramError> {
-    let Some(found) = ebpf.program_mut(program) else { return Err(ProgramError::NotLoaded) };
-    let found: &mut BtfTracePoint = found.try_into()?;
-    found.load(tracepoint, types)?;
-    found.attach()?;
+    let program: &mut BtfTracePoint = ebpf.program_mut(program).ok_or(ProgramError::NotLoaded)?.try_into()?;
+    program.load(tracepoint, types)?;
+    program.attach()?;
     Ok(())
 }
 
@@ -80,5 +112,18 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
         [only] => (*only).to_owned(),
         [first, .., before_last, last] => format!("{first} … {before_last} / {last}"),
         [first, last] => format!("{first} … {last}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_preemptible;
+
+    #[test]
+    fn kernels_from_7_on_preempt() {
+        assert!(is_preemptible("7.2.13+deb14-cloud-amd64"));
+        assert!(is_preemptible("10.0"));
+        assert!(!is_preemptible("6.18.44"));
+        assert!(!is_preemptible(""));
     }
 }

@@ -51,11 +51,14 @@ pub(super) fn attach(options: &Options, facts: &mut StartFacts) -> Result<Attach
             reason: mode::chain(&error),
         })?;
     }
-    let chosen = mode::attach(options.mode, &mut ebpf, &types)?;
+    let chosen = mode::attach(options.mode, &mut ebpf, &types, &facts.kernel)?;
     facts.mode = chosen.mode.to_owned();
     facts.attached_probes += LIFECYCLE.len() + 1;
     if chosen.by_loop {
         facts.features.push("bpf_loop");
+    }
+    if chosen == mode::BY_PERF {
+        facts.features.push("perf_tracepoint");
     }
     Ok(Attached { ebpf, chosen })
 }

@@ -12,7 +12,7 @@ use super::control::{Made, Processes, made};
 use super::losses::Losses;
 use super::ring::Ring;
 use super::verdicts::{Holders, Verdicts};
-use super::{Options, StartFacts, boot_clock, programs};
+use super::{Options, StartFacts, boot_clock, kernel_release, programs};
 use crate::capture::Record;
 use crate::capture::host::processes::{self, Asked};
 use crate::error::Error;
@@ -29,10 +29,21 @@ pub struct KernelSource {
     verdicts: Verdicts,
     losses: Losses,
     libraries: Libraries,
-    /// The last drain found something, so there is likely more soon.
-    is_busy: bool,
+    /// What the last drain found.
+    load: Load,
     losses_at: Timestamp,
     sweep_at: Timestamp,
+}
+
+/// How much there was to drain.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Load {
+    /// Nothing: the next record is news.
+    Rest,
+    /// Something, so there is likely more soon.
+    Busy,
+    /// More than one drain takes.
+    Behind,
 }
 
 /// How long an end of a process is held back: longer than any program takes to finish a record of its bytes.
@@ -64,7 +75,7 @@ impl KernelSource {
             verdicts: Verdicts::take(&mut attached.ebpf)?,
             losses,
             libraries: Libraries::start(attached, options.tls)?,
-            is_busy: true,
+            load: Load::Behind,
             losses_at: now.after(LOSSES_EVERY),
             sweep_at: now.after(SWEEP_EVERY),
             facts,
@@ -107,8 +118,10 @@ impl KernelSource {
     /// so that wake-ups are few; after a rest it returns with the first record.
     pub async fn wait(&mut self, at_most: Option<Duration>) {
         let at_most = at_most.unwrap_or(Duration::MAX);
-        if self.is_busy {
-            return tokio::time::sleep(self.pace.min(at_most)).await;
+        match self.load {
+            Load::Rest => {}
+            Load::Busy => return tokio::time::sleep(self.pace.min(at_most)).await,
+            Load::Behind => return tokio::task::yield_now().await,
         }
         let at_most = if self.processes.ends.is_empty() { at_most } else { at_most.min(HOLD_BACK) };
         tokio::select! {
@@ -140,13 +153,25 @@ impl KernelSource {
                 break;
             }
         }
-        self.is_busy = delivered != 0;
+        self.load = match delivered {
+            0 => Load::Rest,
+            DRAIN_MAX.. => Load::Behind,
+            _ => Load::Busy,
+        };
         self.libraries.look(&mut self.processes.looks);
         for made in self.libraries.found(started.as_nanos()) {
             deliver(&made, sink);
         }
         self.tell_ends(started, sink);
         self.tick(started, sink);
+    }
+
+    /// Hands over what was lost since it was last told: once a second by itself, and when all is over.
+    pub fn tell_losses(&mut self, sink: &mut dyn FnMut(Record<'_>)) {
+        let now = self.now();
+        for lost in self.losses.since_last() {
+            deliver(&lost_record(&lost, now), sink);
+        }
     }
 
     /// Tells the kernel what to do with a stream's bytes from now on.
@@ -174,9 +199,7 @@ impl KernelSource {
     fn tick(&mut self, now: Timestamp, sink: &mut dyn FnMut(Record<'_>)) {
         if now >= self.losses_at {
             self.losses_at = now.after(LOSSES_EVERY);
-            for lost in self.losses.since_last() {
-                deliver(&lost_record(&lost, now), sink);
-            }
+            self.tell_losses(sink);
         }
         if now >= self.sweep_at {
             self.sweep_at = now.after(SWEEP_EVERY);
@@ -213,13 +236,6 @@ fn deliver(made: &Made, sink: &mut dyn FnMut(Record<'_>)) {
 
 fn lost_record(lost: &Lost, now: Timestamp) -> Made {
     made(RecordKind::Lost, now.as_nanos(), ProcessKey::default(), lost.to_bytes().to_vec())
-}
-
-/// Release of the running kernel.
-fn kernel_release() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/osrelease")
-        .map(|text| text.trim().to_owned())
-        .unwrap_or_default()
 }
 
 const _: () = assert!(size_of::<RecordHeader>() == HEADER_LEN);

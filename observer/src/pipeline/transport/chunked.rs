@@ -26,7 +26,7 @@ pub(super) enum Chunks {
     DataEnd,
     /// Behind the last chunk: trailer fields up to a blank line.
     Trailer {
-        /// Nothing but a carriage return was seen of the line.
+        /// Nothing but carriage returns was seen of the line.
         blank: bool,
     },
 }
@@ -66,7 +66,7 @@ impl Chunks {
                 }
                 Self::Trailer { blank } => {
                     let line = cursor.take_line();
-                    let blank = blank && matches!(line, b"" | b"\r");
+                    let blank = blank && line.iter().all(|&byte| byte == b'\r');
                     let ended = cursor.next().is_some();
                     if ended && blank {
                         return Step::Over;

@@ -166,12 +166,17 @@ impl Flow {
         }
         cursor.take_while(|byte| matches!(byte, b'\r' | b'\n'));
         let first_byte = cursor.mark();
-        match resync::head(self.side, cursor.rest(), false, 0) {
+        let most = self.limits.http_head_bytes;
+        let bytes = cursor.rest().get(..most).unwrap_or(cursor.rest());
+        match resync::head(self.side, bytes, false, 0) {
             Head::Complete(len) => {
                 let bytes = cursor.take(len);
                 self.message(bytes, first_byte, cursor.last(), out);
             }
-            Head::Incomplete => self.window.add(first_byte, cursor.take(self.limits.http_head_bytes)),
+            Head::Incomplete => {
+                self.window.add(first_byte, cursor.take(bytes.len()));
+                self.check_head_limit(out);
+            }
             Head::Http2 => self.change_protocol("http2", out),
             Head::No => self.lose("resync", true, out),
         }
@@ -188,18 +193,23 @@ impl Flow {
                 cursor.take(len.saturating_sub(searched));
                 self.message_in_window(len, cursor.last(), out);
             }
-            Head::Incomplete if block.is_empty() => {
-                self.window.clear();
-                self.lose("head_limit", false, out);
-            }
             Head::Incomplete => {
                 cursor.take(block.len());
+                self.check_head_limit(out);
             }
             Head::Http2 => self.change_protocol("http2", out),
             Head::No => {
                 self.window.truncate(searched);
                 self.lose("resync", true, out);
             }
+        }
+    }
+
+    /// The window holds an incomplete head.
+    fn check_head_limit(&mut self, out: &mut impl Frames) {
+        if self.window.bytes().len() >= self.limits.http_head_bytes {
+            self.window.clear();
+            self.lose("head_limit", false, out);
         }
     }
 
@@ -616,6 +626,9 @@ mod tests {
         let read = read_cut(|| Responses::new(&limits), stream.as_bytes(), &single);
         let expected = ["fault head_limit", "response 200", "begin", "text", "end", "body true"];
         assert_eq!(kinds(&read), expected);
+        assert_cuts_do_not_matter(|| Responses::new(&limits), stream.as_bytes());
+        let searched = format!("junk{stream}");
+        assert_cuts_do_not_matter(|| Responses::new(&limits), searched.as_bytes());
     }
 
     #[test]
@@ -702,6 +715,9 @@ mod tests {
     fn cuts_do_not_matter() {
         assert_cuts_do_not_matter(requests, session().as_bytes());
         assert_cuts_do_not_matter(responses, answers().as_bytes());
+        let odd_ends =
+            "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n1\n{\r\r\n01;\r\r\n}\n0\nt: 1\r\r\n\r\r\n\r\n";
+        assert_cuts_do_not_matter(responses, odd_ends.as_bytes());
     }
 
     #[test]

@@ -129,6 +129,11 @@ impl Window {
         &self.bytes
     }
 
+    /// The bytes, at most so many.
+    pub(super) fn start(&self, most: usize) -> &[u8] {
+        self.bytes.get(..most).unwrap_or(&self.bytes)
+    }
+
     /// Place of the byte at `offset`.
     pub(super) fn mark(&self, offset: usize) -> Mark {
         let position = self.position.saturating_add(offset as u64);

@@ -9,63 +9,59 @@ use super::resync::{self, Found, Head};
 impl Flow {
     /// Looks for a place to go on.
     pub(super) fn search(&mut self, cursor: &mut Cursor<'_>, out: &mut impl Frames) {
-        let searched = self.window.bytes().len();
         let block = cursor.rest().get(..SEARCHED_AT_ONCE).unwrap_or(cursor.rest());
+        // How far the front of the window is behind the cursor, or in front of it.
+        let mut behind = self.window.bytes().len();
+        let mut before = 0;
         self.window.add(cursor.mark(), block);
-        let State::Search { found, aligned, .. } = &mut self.state else { return };
-        if !*found {
-            match resync::find(self.side, self.window.bytes(), *aligned) {
-                Found::Nothing(useless) => {
-                    *aligned &= useless == 0;
-                    self.window.drop_front(useless);
+        loop {
+            let State::Search { found, aligned, .. } = &mut self.state else { return };
+            if !*found {
+                match resync::find(self.side, self.window.bytes(), *aligned) {
+                    Found::Nothing(useless) => {
+                        *aligned &= useless == 0;
+                        self.window.drop_front(useless);
+                        cursor.take(block.len());
+                        return;
+                    }
+                    Found::Head(start) => {
+                        *found = true;
+                        self.window.drop_front(start);
+                        before += start.saturating_sub(behind);
+                        behind = behind.saturating_sub(start);
+                    }
+                    Found::Chunk { data, size } => {
+                        cursor.take(before + data.saturating_sub(behind));
+                        return self.join_stream(data, size, behind.saturating_sub(data), out);
+                    }
+                }
+            }
+            let most = self.limits.http_head_bytes.max(1);
+            match resync::head(self.side, self.window.start(most), true, behind) {
+                Head::Complete(len) => {
+                    cursor.take(before + len.saturating_sub(behind));
+                    return self.message_in_window(len, cursor.last(), out);
+                }
+                Head::Incomplete if self.window.bytes().len() < most => {
                     cursor.take(block.len());
                     return;
                 }
-                Found::Head(start) => {
-                    *found = true;
-                    return self.found_head(start, searched, cursor, out);
+                _ => {
+                    self.window.drop_front(most);
+                    before += most.saturating_sub(behind);
+                    behind = behind.saturating_sub(most);
+                    self.search_again();
                 }
-                Found::Chunk { data, size } => return self.join_stream(data, size, searched, cursor, out),
-            }
-        }
-        self.found_head(0, searched, cursor, out);
-    }
-
-    /// A start line is at `start` of the window, of which the first `searched` bytes are not the cursor's.
-    fn found_head(&mut self, start: usize, searched: usize, cursor: &mut Cursor<'_>, out: &mut impl Frames) {
-        let before = self.window.bytes().len();
-        let block = before.saturating_sub(searched);
-        self.window.drop_front(start);
-        match resync::head(self.side, self.window.bytes(), true, searched.saturating_sub(start)) {
-            Head::Complete(len) => {
-                cursor.take((start + len).saturating_sub(searched));
-                self.message_in_window(len, cursor.last(), out);
-            }
-            Head::Incomplete if before - start <= self.limits.http_head_bytes => {
-                cursor.take(block);
-            }
-            _ => {
-                cursor.take(block);
-                self.window.clear();
-                self.search_again();
             }
         }
     }
 
-    /// The data of a chunk begins at `data` of the window.
-    fn join_stream(
-        &mut self,
-        data: usize,
-        size: u64,
-        searched: usize,
-        cursor: &mut Cursor<'_>,
-        out: &mut impl Frames,
-    ) {
+    /// The data of a chunk begins at `data` of the window, of which the next `read` bytes are not the cursor's.
+    fn join_stream(&mut self, data: usize, size: u64, read: usize, out: &mut impl Frames) {
         let mut body = Body::joined(&self.limits, size, self.window.mark(data.saturating_sub(1)));
-        for mut byte in self.window.replay(data, searched.saturating_sub(data)) {
+        for mut byte in self.window.replay(data, read) {
             body.push(&mut byte, out);
         }
-        cursor.take(data.saturating_sub(searched));
         self.window.clear();
         self.state = State::Body(body);
     }

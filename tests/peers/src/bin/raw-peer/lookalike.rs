@@ -153,10 +153,11 @@ fn acp(calls: u64) -> Vec<Value> {
     all
 }
 
-fn log(n: u64) -> [String; 3] {
+fn log(n: u64) -> [String; 4] {
     let message = format!(r#"{{"jsonrpc":"2.0","id":{n},"method":"tools/call","params":{{"name":"echo"}}}}"#);
     [
         json!({"level":"info","id":n,"method":"POST","path":"/mcp","result":200}).to_string(),
+        json!({"level":"info","id":n,"method":"tools/call","params":{"name":"echo"}}).to_string(),
         json!({"level":"debug","msg":message}).to_string(),
         format!("DEBUG --> {message}"),
     ]

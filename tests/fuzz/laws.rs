@@ -1,0 +1,88 @@
+//! What must hold for a framing whatever bytes it is given.
+
+use mcp_observer::pipeline::reassembly::Piece;
+use mcp_observer::pipeline::time::Timestamp;
+use mcp_observer::pipeline::transport::{Frame, Frames};
+
+/// Writes down frames; adjacent parts of a text are one.
+#[derive(Debug, Default)]
+pub struct Log {
+    frames: Vec<String>,
+    part: Vec<u8>,
+    open: bool,
+}
+
+impl Log {
+    fn flush(&mut self) {
+        if !self.part.is_empty() {
+            self.frames.push(format!("text {}", self.part.escape_ascii()));
+            self.part.clear();
+        }
+    }
+}
+
+impl Frames for Log {
+    fn frame(&mut self, frame: Frame<'_>) {
+        match frame {
+            Frame::Text(part) => {
+                assert!(self.open);
+                return self.part.extend_from_slice(part);
+            }
+            Frame::Begin { .. } => assert!(!std::mem::replace(&mut self.open, true)),
+            Frame::End { .. } | Frame::Abort => assert!(std::mem::replace(&mut self.open, false)),
+            Frame::Gap(_) => assert!(self.open),
+            Frame::Request(_) | Frame::Response(_) | Frame::BodyEnd { .. } => assert!(!self.open),
+            Frame::Fault(_) => {}
+        }
+        self.flush();
+        self.frames.push(format!("{frame:?}"));
+    }
+}
+
+/// Gives `bytes` to `push` in pieces that end at `cuts`, all seen at one time. Bytes from `lost.0` up to `lost.1`
+/// are withheld.
+pub fn log(
+    bytes: &[u8],
+    cuts: &[usize],
+    lost: (usize, usize),
+    mut push: impl FnMut(Piece<'_>, &mut Log),
+) -> Log {
+    let (at, mut log) = (Timestamp::from_nanos(1), Log::default());
+    let mut ends = vec![lost.0, lost.1, bytes.len()];
+    ends.extend_from_slice(cuts);
+    ends.sort_unstable();
+    let mut from = 0;
+    for end in ends {
+        let end = end.min(bytes.len());
+        let Some(data) = bytes.get(from..end).filter(|data| !data.is_empty()) else { continue };
+        let position = from as u64;
+        let piece = if lost.0 <= from && end <= lost.1 {
+            Piece::Gap { at, position, missing: data.len() as u64 }
+        } else {
+            Piece::Data { at, position, data }
+        };
+        push(piece, &mut log);
+        from = end;
+    }
+    push(Piece::End { at }, &mut log);
+    log.flush();
+    assert!(!log.open, "a text is left open");
+    log
+}
+
+/// The first two bytes say where the others are cut: the frames must be the same. Then a part is withheld.
+pub fn check<F>(input: &[u8], new: impl Fn() -> F, push: impl Fn(&mut F, Piece<'_>, &mut Log)) {
+    let [first, second, bytes @ ..] = input else { return };
+    let place = |byte: u8| usize::from(byte) * (bytes.len() + 1) / 256;
+    let (first, second) = (place(*first), place(*second));
+    let read = |cuts: &[usize], lost| {
+        let mut framing = new();
+        log(bytes, cuts, lost, |piece, log| push(&mut framing, piece, log)).frames
+    };
+    let nothing = (usize::MAX, usize::MAX);
+    let whole = read(&[], nothing);
+    assert_eq!(read(&[first, second], nothing), whole, "cut at {first} and {second}");
+    let single: Vec<usize> = (0..bytes.len()).collect();
+    assert_eq!(read(&single, nothing), whole, "byte by byte");
+    read(&[], (first.min(second), first.max(second)));
+}

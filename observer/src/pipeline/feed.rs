@@ -13,6 +13,9 @@ use super::reassembly::stream::Moved;
 use super::reassembly::twin::{ConnectionId, End, Place};
 use super::time::Timestamp;
 
+/// Streams with MCP that are passed over in one search for one without.
+const MOST_PASSED_OVER: usize = 64;
+
 impl Pipeline {
     /// Takes one record.
     pub fn feed(&mut self, input: Input<'_>) {
@@ -84,6 +87,7 @@ impl Pipeline {
     }
 
     fn open_stream(&mut self, process: ProcessId, stream: StreamId, identity: &Identity) {
+        self.make_room();
         let joined = self.twins.open(stream, identity);
         if let Some((_, place)) = joined.forgotten {
             if self.twins.place(stream).map(|new| new.connection) != Some(place.connection) {
@@ -111,6 +115,18 @@ impl Pipeline {
             if let Some(verdict) = connection.verdict {
                 self.verdicts.push_back((stream, verdict));
             }
+        }
+    }
+
+    /// Where there are as many streams as there may be, the oldest connection that is not known to carry MCP goes.
+    fn make_room(&mut self) {
+        for _ in 0..MOST_PASSED_OVER {
+            let Some((stream, place)) = self.twins.next_to_go() else { return };
+            if self.label(place.connection) != Label::Mcp {
+                self.close_connection(place.connection);
+                return self.health.shed(Stage::Reassembly, "streams");
+            }
+            self.twins.renew(stream);
         }
     }
 

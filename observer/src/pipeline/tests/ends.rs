@@ -1,6 +1,7 @@
 //! What ends is forgotten, what is still to come is not, and a table at its limit gives up what is worth least.
 
 use super::*;
+use crate::pipeline::limits::Limits;
 
 const KERNEL: u32 = 0;
 
@@ -35,4 +36,21 @@ fn a_connection_whose_end_nobody_reads_is_forgotten() {
     host.pass(Duration::from_secs(60));
     assert_eq!(host.outcomes(), [("tools/call", Outcome::Abandoned)]);
     assert!(host.pipeline.connections.is_empty());
+}
+
+#[test]
+fn a_session_outlives_any_number_of_other_streams() {
+    let mut host = Host::new();
+    let limits = Limits { streams: 4, ..Limits::default() };
+    host.pipeline = Pipeline::new(Settings { limits, ..Settings::default() });
+    host.pipe(1);
+    host.pipe(2);
+    host.tell(1, CLIENT, SERVER, &call(1, "t"));
+    host.tell(2, SERVER, CLIENT, &result(1));
+    (3..30).for_each(|stream| host.pipe(stream));
+    host.tell(1, CLIENT, SERVER, &call(2, "t"));
+    host.tell(2, SERVER, CLIENT, &result(2));
+    assert_eq!(host.outcomes(), [("tools/call", Outcome::Ok); 2]);
+    assert_eq!(host.pipeline.connections.len(), 4);
+    assert_eq!(host.pipeline.health().sheds().map(|(.., count)| count).sum::<u64>(), 25);
 }

@@ -37,7 +37,7 @@ pub enum Error {
         source: io::Error,
     },
     /// The kernel programs could not be loaded or attached.
-    #[error("{act}: {reason}")]
+    #[error("{act}: {reason}\n`mcp-observer doctor` tells what this host supports.")]
     Kernel {
         /// What was attempted.
         act: String,
@@ -60,8 +60,9 @@ impl Error {
         match self {
             Self::OutputClosed => 0,
             Self::Usage(_) => 2,
-            Self::Unable { .. } => 3,
-            Self::CaptureFile { .. } | Self::Io { .. } | Self::Kernel { .. } => 1,
+            // Kernel programs are loaded and attached at the start only: a kernel that refuses them cannot do it.
+            Self::Unable { .. } | Self::Kernel { .. } => 3,
+            Self::CaptureFile { .. } | Self::Io { .. } => 1,
         }
     }
 }
@@ -70,6 +71,14 @@ impl Error {
 mod tests {
     use super::Error;
     use std::io;
+
+    #[test]
+    fn a_kernel_that_refuses_the_programs_cannot_do_it() {
+        let refused =
+            Error::Kernel { act: "load the kernel programs".into(), reason: "unknown map type".into() };
+        assert_eq!(refused.exit_code(), 3);
+        assert!(refused.to_string().contains("mcp-observer doctor"));
+    }
 
     #[test]
     fn a_closed_pipe_is_success_and_a_full_disk_is_not() {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Pipeline;
 use super::connection::{Connection, Label};
+use super::health::Stage;
 use super::jsonrpc::{Member, Message, MessageId};
 use super::mcp::session::Declared;
 use super::observation::{
@@ -181,7 +182,11 @@ impl Pipeline {
     fn settle(&mut self, connection: ConnectionId, position: u64, call: Call) {
         let Some((socket, end)) = self.shared_socket(connection) else { return self.show(call) };
         let until = self.now.after(self.settings.limits.settling_for);
-        for call in self.settling.settle(socket, end, position, call, until) {
+        if let Some(call) = self.settling.settle(socket, end, position, call, until) {
+            self.show(call);
+        }
+        while let Some(call) = self.settling.pop_excess() {
+            self.health.shed(Stage::Pairing, "settling");
             self.show(call);
         }
     }

@@ -7,7 +7,8 @@ use super::jsonrpc::Message;
 use super::jsonrpc::skim::Skim;
 use super::limits::Limits;
 use super::reassembly::{Mark, Piece};
-use super::transport::http1::{Requests, Responses};
+use super::time::Timestamp;
+use super::transport::http1::{self, Requests, Responses};
 use super::transport::stdio::Lines;
 use super::transport::{Carrier, Frame, Frames, RequestHead, ResponseHead, SseKind};
 
@@ -51,11 +52,26 @@ pub enum Found {
 /// How a flow's bytes are framed.
 #[derive(Debug)]
 enum Framing {
-    /// Nothing recognised yet; the first bytes so far, with their pieces' times and positions.
-    Unknown(Vec<(Mark, Box<[u8]>)>),
+    /// Nothing recognised yet.
+    Unknown(Start),
     Lines(Box<Lines>),
     Requests(Box<Requests>),
     Responses(Box<Responses>),
+}
+
+/// The beginning of a flow.
+#[derive(Debug, Default)]
+struct Start {
+    /// The first bytes so far, with their pieces' times and positions.
+    bytes: Vec<(Mark, Box<[u8]>)>,
+    /// What is missing directly before them: then they may be the middle of something.
+    gap: Option<(Mark, u64)>,
+}
+
+impl Start {
+    const fn behind(at: Timestamp, position: u64, missing: u64) -> Self {
+        Self { bytes: Vec::new(), gap: Some((Mark { at, position }, missing)) }
+    }
 }
 
 /// Which framing a flow has.
@@ -92,7 +108,7 @@ struct Text {
 impl Reader {
     /// A reader that has seen nothing.
     pub fn new(limits: &Limits, payloads: bool) -> Self {
-        Self { framing: Framing::Unknown(Vec::new()), text: Text::new(limits, payloads) }
+        Self { framing: Framing::Unknown(Start::default()), text: Text::new(limits, payloads) }
     }
 
     /// Which framing was recognised.
@@ -109,9 +125,15 @@ impl Reader {
     /// something else than JSON: a banner.
     pub fn push(&mut self, piece: Piece<'_>, limits: &Limits, lines: bool, out: &mut Vec<Found>) {
         if let Framing::Unknown(first) = &mut self.framing {
-            let Piece::Data { at, position, data } = piece else { return first.clear() };
-            let first = std::mem::take(first);
-            return self.begin(first, (Mark { at, position }, data), limits, lines, out);
+            match piece {
+                Piece::Data { at, position, data } => {
+                    let first = std::mem::take(first);
+                    self.begin(first, (Mark { at, position }, data), limits, lines, out);
+                }
+                Piece::Gap { at, position, missing } => *first = Start::behind(at, position, missing),
+                Piece::End { .. } => *first = Start::default(),
+            }
+            return;
         }
         self.frame(piece, out);
     }
@@ -120,30 +142,34 @@ impl Reader {
     /// few.
     fn begin(
         &mut self,
-        mut first: Vec<(Mark, Box<[u8]>)>,
+        mut first: Start,
         (mark, data): (Mark, &[u8]),
         limits: &Limits,
         lines: bool,
         out: &mut Vec<Found>,
     ) {
         let start: Vec<u8> = first
+            .bytes
             .iter()
             .flat_map(|(_, bytes)| bytes.iter())
             .chain(data.iter().take(LONGEST_START))
             .copied()
             .collect();
         self.framing = match recognise(&start, lines) {
-            Start::TooShort => {
-                first.push((mark, data.into()));
+            Guess::TooShort => {
+                first.bytes.push((mark, data.into()));
                 self.framing = Framing::Unknown(first);
                 return;
             }
-            Start::Foreign => return out.push(Found::Foreign),
-            Start::Lines => Framing::Lines(Box::new(Lines::new(limits))),
-            Start::Requests => Framing::Requests(Box::new(Requests::new(limits))),
-            Start::Responses => Framing::Responses(Box::new(Responses::new(limits))),
+            Guess::Foreign => return out.push(Found::Foreign),
+            Guess::Lines => Framing::Lines(Box::new(Lines::new(limits))),
+            Guess::Requests => Framing::Requests(Box::new(Requests::new(limits))),
+            Guess::Responses => Framing::Responses(Box::new(Responses::new(limits))),
         };
-        for (Mark { at, position }, data) in &first {
+        if let Some((Mark { at, position }, missing)) = first.gap {
+            self.frame(Piece::Gap { at, position, missing }, out);
+        }
+        for (Mark { at, position }, data) in &first.bytes {
             self.frame(Piece::Data { at: *at, position: *position, data }, out);
         }
         self.frame(Piece::Data { at: mark.at, position: mark.position, data }, out);
@@ -176,14 +202,14 @@ impl Reader {
 
     /// Forgets the framing and the text that was being read: what comes next is a new beginning.
     pub fn restart(&mut self) {
-        self.framing = Framing::Unknown(Vec::new());
+        self.framing = Framing::Unknown(Start::default());
         self.text.reset();
     }
 }
 
 /// What the first bytes of a flow show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Start {
+enum Guess {
     TooShort,
     Foreign,
     Lines,
@@ -195,25 +221,33 @@ enum Start {
 const LONGEST_START: usize = 16;
 
 /// What `data` begins.
-fn recognise(data: &[u8], lines: bool) -> Start {
+fn recognise(data: &[u8], lines: bool) -> Guess {
     const METHODS: [&[u8]; 9] =
         [b"POST ", b"GET ", b"DELETE ", b"PUT ", b"HEAD ", b"OPTIONS ", b"PATCH ", b"CONNECT ", b"TRACE "];
     const STATUS: &[u8] = b"HTTP/1.";
     let text = data.strip_prefix(b"\xef\xbb\xbf").unwrap_or(data).trim_ascii_start();
     if matches!(text.first(), Some(b'{' | b'[')) {
-        return Start::Lines;
+        return Guess::Lines;
     }
     if data.starts_with(STATUS) {
-        return Start::Responses;
+        return Guess::Responses;
     }
     if METHODS.iter().any(|method| data.starts_with(method)) {
-        return Start::Requests;
+        return Guess::Requests;
+    }
+    if !lines {
+        // An event stream may stay open for the whole session: one that is joined late is read on.
+        match http1::begins_with_event(data) {
+            Some(true) => return Guess::Responses,
+            None if data.len() < LONGEST_START => return Guess::TooShort,
+            Some(false) | None => {}
+        }
     }
     let blank = text.is_empty() && data.len() < LONGEST_START;
     if blank || STATUS.starts_with(data) || METHODS.iter().any(|method| method.starts_with(data)) {
-        return Start::TooShort;
+        return Guess::TooShort;
     }
-    if lines { Start::Lines } else { Start::Foreign }
+    if lines { Guess::Lines } else { Guess::Foreign }
 }
 
 impl Text {
@@ -282,7 +316,7 @@ impl Frames for Sink<'_> {
             Frame::Begin { first_byte } => self.text.begin(first_byte),
             Frame::Text(bytes) => self.text.push(bytes),
             Frame::Gap(missing) => {
-                self.text.bytes += missing;
+                self.text.bytes = self.text.bytes.saturating_add(missing);
                 self.text.skim.gap(missing);
             }
             Frame::End { last_byte, carrier } => self.text.end(last_byte, carrier, self.out),
@@ -299,13 +333,48 @@ mod tests {
 
     #[test]
     fn a_framing_is_known_by_its_first_bytes() {
-        assert_eq!(recognise(b"{\"id\":1}", false), Start::Lines);
-        assert_eq!(recognise(b"\xef\xbb\xbf\n [", false), Start::Lines);
-        assert_eq!(recognise(b"POST /mcp HTTP/1.1\r\n", false), Start::Requests);
-        assert_eq!(recognise(b"HTTP/1.1 200 OK\r\n", true), Start::Responses);
-        assert_eq!(recognise(b"starting server", true), Start::Lines);
-        assert_eq!(recognise(b"starting server", false), Start::Foreign);
-        assert_eq!(recognise(b"PO", true), Start::TooShort);
-        assert_eq!(recognise(b"HTTP", false), Start::TooShort);
+        assert_eq!(recognise(b"{\"id\":1}", false), Guess::Lines);
+        assert_eq!(recognise(b"\xef\xbb\xbf\n [", false), Guess::Lines);
+        assert_eq!(recognise(b"POST /mcp HTTP/1.1\r\n", false), Guess::Requests);
+        assert_eq!(recognise(b"HTTP/1.1 200 OK\r\n", true), Guess::Responses);
+        assert_eq!(recognise(b"starting server", true), Guess::Lines);
+        assert_eq!(recognise(b"starting server", false), Guess::Foreign);
+        assert_eq!(recognise(b"1a4\r\ndata: {", false), Guess::Responses, "in an event stream");
+        assert_eq!(recognise(b"1a4\r\nda", false), Guess::TooShort);
+        assert_eq!(recognise(b"1a4\r\n{", false), Guess::Foreign);
+        assert_eq!(recognise(b"PO", true), Guess::TooShort);
+        assert_eq!(recognise(b"HTTP", false), Guess::TooShort);
+    }
+
+    fn texts(pieces: &[Piece<'_>], lines: bool) -> Vec<usize> {
+        let (limits, mut found) = (Limits::default(), Vec::new());
+        let mut reader = Reader::new(&limits, false);
+        pieces.iter().for_each(|piece| reader.push(*piece, &limits, lines, &mut found));
+        let count = |found: &Found| match found {
+            Found::Text(_, messages) => Some(messages.len()),
+            _ => None,
+        };
+        found.iter().filter_map(count).collect()
+    }
+
+    #[test]
+    fn what_follows_a_gap_may_be_the_middle_of_a_message() {
+        let at = Timestamp::default();
+        let gap = Piece::Gap { at, position: 0, missing: 40 };
+        let inner =
+            Piece::Data { at, position: 40, data: b"{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}]}}\n" };
+        assert_eq!(texts(&[gap, inner], true).iter().sum::<usize>(), 0);
+        let whole = Piece::Data { at, position: 40, data: b"{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}\n" };
+        assert_eq!(texts(&[gap, whole], true), [1]);
+    }
+
+    #[test]
+    fn an_event_stream_is_joined_late() {
+        let event = "data: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}\n\n";
+        let chunk = format!("{:x}\r\n{event}\r\n", event.len());
+        let data = |position, data| Piece::Data { at: Timestamp::default(), position, data };
+        assert_eq!(texts(&[data(900, chunk.as_bytes())], false), [1]);
+        let (first, rest) = chunk.as_bytes().split_at(3);
+        assert_eq!(texts(&[data(900, first), data(903, rest)], false), [1]);
     }
 }

@@ -31,16 +31,18 @@ pub struct Settling {
     waiting: Table<SocketEnd, VecDeque<Waiting>>,
     due: Due<(u64, SocketEnd)>,
     next: u64,
+    limit: usize,
 }
 
 impl Settling {
-    /// For at most so many socket ends.
+    /// For at most so many calls.
     pub fn new(limit: usize) -> Self {
-        Self { waiting: Table::new(limit), due: Due::default(), next: 0 }
+        // One call more for a moment, until [`Settling::pop_excess`].
+        Self { waiting: Table::new(limit.saturating_add(1)), due: Due::default(), next: 0, limit }
     }
 
     /// A call has ended whose plaintext was read at `end` of `socket`. If the other half is here, gives the whole
-    /// call, else keeps this half until then. Gives the calls that had to go at the limit, too.
+    /// call, else keeps this half until then.
     pub fn settle(
         &mut self,
         socket: ConnectionId,
@@ -48,26 +50,25 @@ impl Settling {
         position: u64,
         call: Call,
         until: Timestamp,
-    ) -> Vec<Call> {
+    ) -> Option<Call> {
         if let Some(other) = self.take_twin((socket, end.other()), position, &call) {
-            return vec![merge(call, other)];
+            return Some(merge(call, other));
         }
         let (number, own) = (self.next, (socket, end));
         self.next += 1;
         self.due.set((number, own), until);
         let waiting = Waiting { call, position, number, until };
-        if let Some(queue) = self.waiting.value_mut(&own) {
-            queue.push_back(waiting);
-            return Vec::new();
+        match self.waiting.value_mut(&own) {
+            Some(queue) => queue.push_back(waiting),
+            // There is room: fewer calls wait than there may be socket ends.
+            None => drop(self.waiting.insert(own, VecDeque::from([waiting]))),
         }
-        let dropped = self.waiting.insert(own, VecDeque::from([waiting]));
-        let dropped = dropped.into_iter().flat_map(|(end, queue)| queue.into_iter().map(move |it| (end, it)));
-        dropped
-            .map(|(end, waiting)| {
-                self.due.clear((waiting.number, end), waiting.until);
-                waiting.call
-            })
-            .collect()
+        None
+    }
+
+    /// Takes out the call that has waited longest, if too many wait.
+    pub fn pop_excess(&mut self) -> Option<Call> {
+        if self.due.count() > self.limit { self.pop_due(Timestamp::from_nanos(u64::MAX)) } else { None }
     }
 
     fn take_twin(&mut self, twin: SocketEnd, position: u64, call: &Call) -> Option<Call> {
@@ -144,5 +145,28 @@ fn merge_peer(near: Peer, far: Peer) -> Peer {
         version: near.version.or(far.version),
         process: near.process.or(far.process),
         address: near.address.or(far.address),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::export::testing::call;
+
+    #[test]
+    fn no_more_calls_wait_than_may() {
+        let mut settling = Settling::new(3);
+        let mut excess = 0;
+        for second in 0..10 {
+            let until = Timestamp::from_nanos(second);
+            assert!(settling.settle(ConnectionId(1), End::A, second, call(), until).is_none());
+            while settling.pop_excess().is_some() {
+                excess += 1;
+            }
+        }
+        assert_eq!((excess, settling.due.count()), (7, 3));
+        let whole = settling.settle(ConnectionId(1), End::B, 9, call(), Timestamp::from_nanos(20));
+        assert!(whole.is_some(), "the newest still wait");
+        assert_eq!(settling.due.count(), 2);
     }
 }

@@ -25,6 +25,11 @@ impl<T: Copy + Ord> Due<T> {
         self.0.remove(&(at, name));
     }
 
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
     /// The earliest time.
     pub fn first(&self) -> Option<Timestamp> {
         self.0.first().map(|(at, _)| *at)

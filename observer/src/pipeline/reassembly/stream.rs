@@ -48,7 +48,7 @@ impl Flow {
         if self.source == Some(moved.direction) {
             return self.advance(moved, out);
         }
-        self.marks.push_back(Mark { at: moved.at, position: moved.position + moved.count });
+        self.marks.push_back(Mark { at: moved.at, position: moved.position.saturating_add(moved.count) });
         if self.marks.len() > marks {
             self.marks.remove(marks / 2);
         }
@@ -56,7 +56,7 @@ impl Flow {
 
     fn advance<'a>(&mut self, moved: Moved<'a>, out: &mut impl FnMut(Piece<'a>)) {
         let expected = self.expected.unwrap_or(moved.position);
-        let end = moved.position + moved.count;
+        let end = moved.position.saturating_add(moved.count);
         if end <= expected {
             return; // seen already
         }
@@ -69,7 +69,7 @@ impl Flow {
         if let Some(data) = moved.data.get(known..).filter(|data| !data.is_empty()) {
             out(Piece::Data { at, position, data });
         }
-        let recorded = (moved.position + moved.data.len() as u64).max(position);
+        let recorded = moved.position.saturating_add(moved.data.len() as u64).max(position);
         if end > recorded {
             out(Piece::Gap { at, position: recorded, missing: end - recorded });
         }
@@ -165,6 +165,20 @@ mod tests {
         assert_eq!(pieces(&mut flow, received(0, 4, b"abcd")), []);
         let seen = pieces(&mut flow, received(2, 4, b"cdef"));
         assert_eq!(seen, [Piece::Data { at: at(3), position: 4, data: b"ef" }]);
+    }
+
+    #[test]
+    fn positions_at_the_end_of_all_numbers_are_survived() {
+        let mut flow = Flow::default();
+        let seen = |position, count, data| Moved {
+            at: at(1),
+            direction: Direction::Received,
+            position,
+            count,
+            data,
+        };
+        pieces(&mut flow, seen(u64::MAX - 1, 9, b"ab"));
+        assert_eq!(pieces(&mut flow, seen(u64::MAX, 9, b"ab")), []);
     }
 
     #[test]

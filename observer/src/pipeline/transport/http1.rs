@@ -60,6 +60,15 @@ impl Responses {
     }
 }
 
+/// Whether a chunk of an event stream begins here; `None`: too few bytes to tell.
+pub fn begins_with_event(bytes: &[u8]) -> Option<bool> {
+    match resync::event_chunk(bytes) {
+        Ok(_) => Some(true),
+        Err(resync::Stop::Mismatch) => Some(false),
+        Err(resync::Stop::More) => None,
+    }
+}
+
 /// Either direction.
 #[derive(Debug)]
 pub(super) struct Flow {

@@ -152,7 +152,7 @@ impl Window {
 
 /// Why a pattern does not match.
 #[derive(Clone, Copy)]
-enum Stop {
+pub(super) enum Stop {
     /// The bytes end too early to tell.
     More,
     Mismatch,
@@ -232,7 +232,7 @@ fn end_of_head(bytes: &[u8], searched: usize) -> Option<usize> {
 }
 
 /// A chunk size, its line end and the name of a field of an event stream: where that begins, and the size.
-fn event_chunk(bytes: &[u8]) -> Result<(usize, u64), Stop> {
+pub(super) fn event_chunk(bytes: &[u8]) -> Result<(usize, u64), Stop> {
     let mut scan = Scan(bytes);
     let digits = scan.run(1, 8, |byte| byte.is_ascii_hexdigit())?;
     scan.literal(b"\r\n")?;

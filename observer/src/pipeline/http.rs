@@ -313,7 +313,13 @@ impl Pipeline {
         let Some(connection) = self.connections.value_mut(&id) else { return };
         // What the server has sent before an end was closed may not have been read yet: it still finds its request.
         let is_read_to_the_end = connection.client == Some(to);
-        let at = if is_read_to_the_end { at } else { at.after(self.settings.limits.held_for) };
+        let limits = &self.settings.limits;
+        let at = match connection.streams.len() {
+            _ if is_read_to_the_end => at,
+            // The client's end is on this host and tells when it is over; until then it may read, however slowly.
+            2.. => at.after(limits.resume_for),
+            _ => at.after(limits.held_for),
+        };
         let mut exchanges = std::mem::take(&mut connection.exchanges);
         for exchange in exchanges.iter() {
             self.abandon_exchange(id, exchange, at);

@@ -28,7 +28,7 @@ pub struct Limits {
     /// How long an ended process is remembered: what it wrote may be read after its end.
     pub gone_for: Duration,
     /// How long a call waits after its HTTP response ended without an answer: in revisions up to 2025-11-25 the
-    /// client may resume the stream.
+    /// client may resume the stream. Also, how long a client may take to read what a server has left behind.
     pub resume_for: Duration,
     /// Bytes of a stream without any JSON-RPC message after which it is ignored.
     pub unread_bytes: u64,

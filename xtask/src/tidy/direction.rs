@@ -17,8 +17,19 @@ const STAGES: &[&[&str]] = &[
 ];
 
 /// The files that join the stages. They may use all of them, and no stage uses them.
-const GLUE: [&str; 10] =
-    ["completion", "connection", "feed", "http", "lines", "parties", "reader", "sessions", "settle", "tests"];
+const GLUE: [&str; 11] = [
+    "completion",
+    "connection",
+    "ends",
+    "feed",
+    "http",
+    "lines",
+    "parties",
+    "reader",
+    "sessions",
+    "settle",
+    "tests",
+];
 
 /// What stands around the pipeline and is not to be used inside it.
 const OUTSIDE: [&str; 5] = ["agent", "capture", "cli", "config", "export"];

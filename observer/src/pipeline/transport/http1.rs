@@ -31,11 +31,6 @@ impl Requests {
     pub fn push(&mut self, piece: Piece<'_>, out: &mut impl Frames) {
         self.0.push(piece, out);
     }
-
-    /// The server agreed to another protocol (`101`): what follows is not HTTP.
-    pub fn stop(&mut self) {
-        self.0.stop();
-    }
 }
 
 /// The direction from the server to the client.

@@ -178,10 +178,8 @@ impl Pipeline {
             return;
         }
         let exchange = self.connections.value_mut(&id).and_then(|c| c.exchanges.answering());
-        let (number, session) = exchange.map_or((None, None), |exchange| {
-            exchange.answered_with_text = true;
-            (Some(exchange.number), exchange.session)
-        });
+        let (number, session) =
+            exchange.map_or((None, None), |exchange| (Some(exchange.number), exchange.session));
         let transport = self.http_transport(session);
         let of_exchange = number.map(|number| Scope::Exchange(id, number));
         let asked_by_client =
@@ -313,16 +311,23 @@ impl Pipeline {
     /// The reader at `to` met the end of the connection.
     pub(super) fn end_http(&mut self, id: ConnectionId, to: End, at: Timestamp) {
         let Some(connection) = self.connections.value_mut(&id) else { return };
-        // What the server has sent before the client closed may not have been read yet.
-        let at = if connection.client == Some(to) { at } else { at.after(self.settings.limits.held_for) };
-        let exchanges: Vec<_> = connection.exchanges.drop_all_but(0).collect();
-        for exchange in exchanges {
-            self.abandon_exchange(id, &exchange, at);
+        // What the server has sent before an end was closed may not have been read yet: it still finds its request.
+        let is_read_to_the_end = connection.client == Some(to);
+        let at = if is_read_to_the_end { at } else { at.after(self.settings.limits.held_for) };
+        let mut exchanges = std::mem::take(&mut connection.exchanges);
+        for exchange in exchanges.iter() {
+            self.abandon_exchange(id, exchange, at);
             if self.http_transport(exchange.session) == Transport::HttpSse
                 && &*exchange.request.method == "GET"
             {
                 self.end_http_session(id, exchange.session);
             }
+        }
+        if is_read_to_the_end {
+            exchanges.drop_all_but(0).for_each(drop);
+        }
+        if let Some(connection) = self.connections.value_mut(&id) {
+            connection.exchanges = exchanges;
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 /// The bounds of one pipeline.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Streams known at once. A busy node has some ten thousand sockets; only those that may carry MCP are kept.
+    /// Streams known at once: a busy node has some ten thousand sockets. Those without MCP go first.
     pub streams: usize,
     /// Processes known at once: above the default `pid_max` of a small host, a few MB.
     pub processes: usize,
@@ -150,9 +150,24 @@ impl<K: Copy + Eq + Hash, V> Table<K, V> {
         self.order.values()
     }
 
+    /// Makes the entry of `key` the newest.
+    pub fn renew(&mut self, key: &K) {
+        if let Some((number, _)) = self.entries.get_mut(key) {
+            self.order.remove(number);
+            *number = self.next;
+            self.order.insert(self.next, *key);
+            self.next += 1;
+        }
+    }
+
     /// Number of entries.
     pub fn len(&self) -> usize {
         self.entries.len()
+    }
+
+    /// Whether the next new entry costs the oldest.
+    pub fn is_full(&self) -> bool {
+        self.entries.len() >= self.limit
     }
 
     /// Whether there is no entry.
@@ -173,6 +188,9 @@ mod tests {
         assert_eq!(table.insert('a', 3), Some(('a', 1)), "replaced, and newest again");
         assert_eq!(table.insert('c', 4), Some(('b', 2)));
         assert_eq!(table.keys().copied().collect::<String>(), "ac");
+        table.renew(&'a');
+        assert_eq!(table.keys().copied().collect::<String>(), "ca");
+        table.renew(&'c');
         assert_eq!(table.remove(&'a'), Some(3));
         assert_eq!(table.pop_oldest(), Some(('c', 4)));
         assert!(table.is_empty());

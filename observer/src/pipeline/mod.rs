@@ -8,8 +8,8 @@
 //! 3. `while let Some((stream, verdict)) = next_verdict()`: what the kernel should do with streams.
 //!
 //! The stages are the folders; the files beside them join the stages: [`reader`] for one flow, `feed` for one
-//! record, `lines` and `http` for one message, `completion` for one call, `settle` for a call seen from both ends,
-//! `sessions` and `parties` for what surrounds it.
+//! record, `ends` for what is over, `lines` and `http` for one message, `completion` for one call, `settle` for a
+//! call seen from both ends, `sessions` and `parties` for what surrounds it.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::indexing_slicing, clippy::unwrap_used)]
 #![deny(clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking"))]
@@ -17,6 +17,7 @@
 pub mod attribution;
 mod completion;
 pub mod connection;
+mod ends;
 mod feed;
 pub mod health;
 mod http;

@@ -1,5 +1,7 @@
 //! What comes out when known bytes go in: stdio, HTTP and TLS, with losses and look-alikes.
 
+mod ends;
+
 use std::time::Duration;
 
 use observer_common::stream::{TlsLibrary, Verdict};

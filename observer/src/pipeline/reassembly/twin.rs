@@ -1,7 +1,7 @@
 //! Which streams are the two ends of one connection.
 //!
 //! In: stream identities. Out: for each stream its [`ConnectionId`] and [`End`]. Only kernel facts join ends: a
-//! pipe's inode, a Unix socket's peer, a TCP tuple with its ends swapped, a TLS object's socket.
+//! pipe's inode, a Unix socket's peer, a TCP tuple with its ends swapped.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -80,10 +80,17 @@ struct Named {
     stream: Option<StreamId>,
 }
 
+/// A stream's place, with its own name and its twin's.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    place: Place,
+    names: [Option<Name>; 2],
+}
+
 /// All streams and the connections that they form.
 #[derive(Debug)]
 pub struct Twins {
-    places: Table<StreamId, Place>,
+    places: Table<StreamId, Known>,
     names: Table<Name, Named>,
     next: u64,
 }
@@ -97,7 +104,7 @@ pub struct Joined {
     pub opened: Option<Medium>,
     /// A stream that had to be forgotten for it, and its place.
     pub forgotten: Option<(StreamId, Place)>,
-    /// A connection whose end this stream took over: the old one is over.
+    /// A connection whose end this stream took over, or that it was part of before: the old one is over.
     pub replaced: Option<ConnectionId>,
 }
 
@@ -109,27 +116,38 @@ impl Twins {
 
     /// Where `stream` belongs.
     pub fn place(&self, stream: StreamId) -> Option<Place> {
-        self.places.value(&stream).copied()
+        self.places.value(&stream).map(|known| known.place)
+    }
+
+    /// The stream that has to go for another one, where there are as many as there may be, and its place.
+    pub fn next_to_go(&self) -> Option<(StreamId, Place)> {
+        let (stream, known) = self.places.oldest().filter(|_| self.places.is_full())?;
+        Some((*stream, known.place))
+    }
+
+    /// Lets all others go before this stream.
+    pub fn renew(&mut self, stream: StreamId) {
+        self.places.renew(&stream);
     }
 
     /// Takes a stream in.
     pub fn open(&mut self, stream: StreamId, identity: &Identity) -> Joined {
-        let (place, opened, replaced) = match identity {
-            Identity::Pipe { named } => (self.new_place(None), Some(Medium::Pipe { named: *named }), None),
-            Identity::Tls { library } => (self.new_place(Some(End::A)), Some(Medium::Tls(*library)), None),
-            Identity::Unix { inode, peer_inode } => {
-                let peer = (*peer_inode != 0).then_some(Name::Unix(*peer_inode));
-                self.join(stream, Name::Unix(*inode), peer, Medium::Unix)
-            }
-            Identity::Tcp { namespace, local, peer } => {
-                // A loopback address means something within its namespace only.
-                let namespace = if is_loopback(local) { *namespace } else { 0 };
-                let own = Name::Tcp { namespace, local: *local, peer: *peer };
-                let twin = Name::Tcp { namespace, local: *peer, peer: *local };
-                self.join(stream, own, Some(twin), Medium::Tcp([*local, *peer]))
-            }
+        let names = names(identity);
+        let (place, opened, mut replaced) = match *identity {
+            Identity::Pipe { named } => (self.new_place(None), Some(Medium::Pipe { named }), None),
+            Identity::Tls { library } => (self.new_place(Some(End::A)), Some(Medium::Tls(library)), None),
+            Identity::Unix { .. } => self.join(stream, names, Medium::Unix),
+            Identity::Tcp { local, peer, .. } => self.join(stream, names, Medium::Tcp([local, peer])),
         };
-        let forgotten = self.places.insert(stream, place);
+        let mut forgotten = None;
+        if let Some((old, known)) = self.places.insert(stream, Known { place, names }) {
+            self.forget_names(&known);
+            if old != stream {
+                forgotten = Some((old, known.place));
+            } else if known.place.connection != place.connection {
+                replaced = replaced.or(Some(known.place.connection));
+            }
+        }
         Joined { place, opened, forgotten, replaced }
     }
 
@@ -142,12 +160,11 @@ impl Twins {
     fn join(
         &mut self,
         stream: StreamId,
-        own: Name,
-        twin: Option<Name>,
+        [own, twin]: [Option<Name>; 2],
         medium: Medium,
     ) -> (Place, Option<Medium>, Option<ConnectionId>) {
         let mut replaced = None;
-        if let Some(named) = self.names.value_mut(&own) {
+        if let Some(named) = own.and_then(|own| self.names.value_mut(&own)) {
             if named.stream.is_none() {
                 named.stream = Some(stream);
                 return (named.place, None, None); // its twin was here first
@@ -156,7 +173,9 @@ impl Twins {
         }
         let place = self.new_place(Some(End::A));
         let other = Place { end: Some(End::B), ..place };
-        let _ = self.names.insert(own, Named { place, stream: Some(stream) });
+        if let Some(own) = own {
+            let _ = self.names.insert(own, Named { place, stream: Some(stream) });
+        }
         if let Some(twin) = twin {
             let _ = self.names.insert(twin, Named { place: other, stream: None });
         }
@@ -165,7 +184,38 @@ impl Twins {
 
     /// Forgets a stream.
     pub fn close(&mut self, stream: StreamId) {
-        self.places.remove(&stream);
+        if let Some(known) = self.places.remove(&stream) {
+            self.forget_names(&known);
+        }
+    }
+
+    /// Nobody may join a connection that is over. A name that another connection has by now stays, and that of a
+    /// twin that is here.
+    fn forget_names(&mut self, Known { place, names: [own, twin] }: &Known) {
+        let of_it = |named: &Named| named.place.connection == place.connection;
+        if let Some(own) = own.filter(|own| self.names.value(own).is_some_and(of_it)) {
+            self.names.remove(&own);
+        }
+        let awaited = |named: &Named| of_it(named) && named.stream.is_none();
+        if let Some(twin) = twin.filter(|twin| self.names.value(twin).is_some_and(awaited)) {
+            self.names.remove(&twin);
+        }
+    }
+}
+
+/// The name of a stream's own end and that of its twin.
+fn names(identity: &Identity) -> [Option<Name>; 2] {
+    match identity {
+        Identity::Pipe { .. } | Identity::Tls { .. } => [None; 2],
+        Identity::Unix { inode, peer_inode } => {
+            [Some(Name::Unix(*inode)), (*peer_inode != 0).then_some(Name::Unix(*peer_inode))]
+        }
+        Identity::Tcp { namespace, local, peer } => {
+            // A loopback address means something within its namespace only.
+            let namespace = if is_loopback(local) { *namespace } else { 0 };
+            let name = |local, peer| Some(Name::Tcp { namespace, local, peer });
+            [name(*local, *peer), name(*peer, *local)]
+        }
     }
 }
 
@@ -203,6 +253,26 @@ mod tests {
         let twin = twins.open(StreamId(4), &tcp("127.0.0.1:80", "127.0.0.1:40000"));
         assert_eq!(new.replaced, Some(old.place.connection));
         assert_eq!(twin.place.connection, new.place.connection);
+    }
+
+    #[test]
+    fn nobody_joins_a_connection_that_is_over() {
+        let mut twins = Twins::new(8);
+        let old = twins.open(StreamId(1), &tcp("127.0.0.1:40000", "127.0.0.1:80"));
+        twins.close(StreamId(1));
+        let new = twins.open(StreamId(2), &tcp("127.0.0.1:80", "127.0.0.1:40000"));
+        assert_ne!(new.place.connection, old.place.connection);
+        assert!(new.opened.is_some());
+        twins.close(StreamId(2));
+        assert!(twins.names.is_empty());
+    }
+
+    #[test]
+    fn a_stream_told_of_again_is_not_one_too_many() {
+        let mut twins = Twins::new(8);
+        let old = twins.open(StreamId(1), &Identity::Pipe { named: false });
+        let new = twins.open(StreamId(1), &Identity::Pipe { named: false });
+        assert_eq!((new.forgotten, new.replaced), (None, Some(old.place.connection)));
     }
 
     #[test]

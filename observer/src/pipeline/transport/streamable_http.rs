@@ -19,8 +19,6 @@ pub struct Exchange {
     pub response: Option<Box<ResponseHead>>,
     /// Hash of the session that it belongs to.
     pub session: Option<u64>,
-    /// Whether its body had any message text.
-    pub answered_with_text: bool,
 }
 
 impl Exchange {
@@ -40,13 +38,7 @@ pub struct Exchanges {
 impl Exchanges {
     /// A request begins. Returns an exchange that had to go at the limit.
     pub fn begin(&mut self, request: Box<RequestHead>, limit: usize) -> Option<Exchange> {
-        self.queue.push_back(Exchange {
-            number: self.next,
-            request,
-            response: None,
-            session: None,
-            answered_with_text: false,
-        });
+        self.queue.push_back(Exchange { number: self.next, request, response: None, session: None });
         self.next += 1;
         if self.queue.len() > limit { self.queue.pop_front() } else { None }
     }
@@ -64,6 +56,11 @@ impl Exchanges {
     /// The same, to be changed.
     pub fn answering(&mut self) -> Option<&mut Exchange> {
         self.queue.front_mut()
+    }
+
+    /// All of them, oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = &Exchange> {
+        self.queue.iter()
     }
 
     /// The response is over.

@@ -32,6 +32,9 @@ pub struct CountedMessage {
     pub moved: u64,
 }
 
+/// Segments without room that are passed over to find the first with some.
+const EMPTY_MAX: u32 = 8;
+
 /// The bytes of a call: in `segments` from `segments_at` on, which are in user memory. A single buffer is a
 /// first segment and no more.
 #[derive(Clone, Copy)]
@@ -48,14 +51,23 @@ impl Bytes {
         Self { first: Segment { base, len }, segments_at: 0, segments: 0 }
     }
 
-    /// An array of segments, the first of which is read now.
+    /// An array of segments. The first with room is read now: it holds the first bytes, and without one the
+    /// call could not have met the end.
     #[inline(always)]
     pub fn vector(at: u64, count: u64) -> Option<Self> {
         let mut first = Segment::default();
-        if count == 0 || !user_copy::user_into(&raw mut first, at) {
-            return None;
+        let (mut at, mut left) = (at, count);
+        for _ in 0..=EMPTY_MAX {
+            if left == 0 || !user_copy::user_into(&raw mut first, at) {
+                break;
+            }
+            at += size_of::<Segment>() as u64;
+            left -= 1;
+            if first.len != 0 {
+                break;
+            }
         }
-        Some(Self { first, segments_at: at + size_of::<Segment>() as u64, segments: count - 1 })
+        if left == count { None } else { Some(Self { first, segments_at: at, segments: left }) }
     }
 
     /// The segments of a message header.

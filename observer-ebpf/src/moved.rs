@@ -37,6 +37,8 @@ pub struct Call {
     /// Further messages of the same call.
     pub messages_at: u64,
     pub messages: u64,
+    /// Not zero: this message received nothing, which is the end of the stream if it had room.
+    pub may_end: u64,
     /// Not zero: the bytes themselves are recorded.
     pub with_bytes: u64,
     /// Memory for reading user structures.
@@ -317,6 +319,9 @@ extern "C" fn turn<const LOOP: bool>(_: u32, context: *mut *mut Call) -> i64 {
 #[inline(never)]
 fn step<const LOOP: bool>(call: &mut Call) -> i64 {
     if call.left == 0 {
+        if call.may_end != 0 {
+            return look_for_room(call);
+        }
         return !next_message::<LOOP>(call) as i64;
     }
     if call.with_bytes == 0 {
@@ -357,7 +362,28 @@ fn next_message<const LOOP: bool>(call: &mut Call) -> bool {
     let Some(state) = STREAMS.get_ptr_mut(&call.header.stream) else { return false };
     let direction =
         if call.header.kind == RecordKind::Sent as u16 { Direction::Sent } else { Direction::Received };
+    call.may_end = (call.left == 0 && direction == Direction::Received) as u64;
     // SAFETY: a live map value.
     call.header.position = advance::<LOOP>(unsafe { &mut *state }, direction, call.left);
     true
+}
+
+/// Looks at one more segment of a message that received nothing: with room in it, the stream has ended.
+/// Returns not zero then, since nothing can follow.
+#[inline(always)]
+fn look_for_room(call: &mut Call) -> i64 {
+    if call.segment_left == 0 {
+        call.may_end = iov::advance(call) as u64;
+        return 0;
+    }
+    let Some(state) = STREAMS.get_ptr_mut(&call.header.stream) else { return 1 };
+    // SAFETY: a live map value.
+    let state = unsafe { &mut *state };
+    if state.opened != 0 && state.ended == 0 {
+        state.ended = 1;
+        call.header.kind = RecordKind::StreamEnded as u16;
+        call.header.position = state.received;
+        emit::count(call, 0);
+    }
+    1
 }

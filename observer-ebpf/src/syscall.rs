@@ -228,6 +228,9 @@ fn moved<const LOOP: bool>(
         moved.len = first.moved & 0xffff_ffff;
         moved.messages_at = arguments.second + size_of::<CountedMessage>() as u64;
         moved.messages = result - 1;
+        if moved.len == 0 && direction == Direction::Received && bytes.first.len != 0 {
+            return moved::end_of_object(&object);
+        }
     }
     moved::on_object::<LOOP>(&object, &moved);
 }

@@ -9,6 +9,10 @@
 //!    |  '---------- a chunk begins like a TLS record ---> OpaqueTls
 //!    '------------- the agent says so ------------------> Capture
 //! ```
+//!
+//! Each chunk is judged by itself. One that is too short to tell, but may be the first piece of an HTTP head
+//! ("P", "HT"), gives an undecided stream the budget of HTTP: the rest of the head comes in chunks that look
+//! like any text. It does not reopen an ignored one. The beginning of JSON is never too short: it is one byte.
 
 use observer_common::loss::LossCause;
 use observer_common::stream::{StreamKind, Verdict};
@@ -19,7 +23,7 @@ use crate::maps::DECISIONS;
 
 /// Budget of an undecided stream whose chunks look like any text: banners, logs, shells.
 const TEXT_ALLOWANCE: u64 = 64 << 10;
-/// Budget when a chunk began with an HTTP head.
+/// Budget when a chunk began with an HTTP head, or may be the first piece of one.
 const HTTP_ALLOWANCE: u64 = 16 << 20;
 /// Budget when a chunk began like JSON: a message may be large, and is wanted from its first byte.
 const JSON_ALLOWANCE: u64 = 64 << 20;
@@ -36,6 +40,8 @@ pub enum Looks {
     Text,
     Json,
     Http,
+    /// Less than four bytes with which an HTTP head may begin.
+    HttpPiece,
     TlsRecord,
     Binary,
 }
@@ -69,7 +75,8 @@ impl Head {
         }
         match first {
             b'{' | b'[' => Looks::Json,
-            _ if self.len >= 4 && is_http(bytes) => Looks::Http,
+            _ if self.len >= 4 && is_http(bytes, 4) => Looks::Http,
+            _ if matches!(self.len, 1..=3) && is_http(bytes, self.len) => Looks::HttpPiece,
             _ => Looks::Text,
         }
     }
@@ -91,9 +98,9 @@ fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }
 
-/// Methods, status lines and the preface of HTTP/2 by their first four bytes.
+/// Methods, status lines and the preface of HTTP/2 by the first `len` of their first four bytes.
 #[inline(always)]
-fn is_http(bytes: u64) -> bool {
+fn is_http(bytes: u64, len: u64) -> bool {
     const fn word(text: [u8; 4]) -> u32 {
         u32::from_le_bytes(text)
     }
@@ -108,16 +115,18 @@ fn is_http(bytes: u64) -> bool {
         word(*b"PATC"),
         word(*b"PRI "),
     ];
-    let start = bytes as u32;
-    STARTS[0] == start
-        || STARTS[1] == start
-        || STARTS[2] == start
-        || STARTS[3] == start
-        || STARTS[4] == start
-        || STARTS[5] == start
-        || STARTS[6] == start
-        || STARTS[7] == start
-        || STARTS[8] == start
+    // What is beyond the length is shifted out of both.
+    let beyond = 32 - 8 * len as u32;
+    let start = (bytes as u32) << beyond;
+    STARTS[0] << beyond == start
+        || STARTS[1] << beyond == start
+        || STARTS[2] << beyond == start
+        || STARTS[3] << beyond == start
+        || STARTS[4] << beyond == start
+        || STARTS[5] << beyond == start
+        || STARTS[6] << beyond == start
+        || STARTS[7] << beyond == start
+        || STARTS[8] << beyond == start
 }
 
 /// What is done with the bytes of one call.
@@ -187,7 +196,7 @@ pub fn judge(state: &mut StreamState, head: Head, len: u64, charge: bool) -> Tre
 fn grant(state: &mut StreamState, looks: Looks) -> bool {
     let allowance = match looks {
         Looks::Json => JSON_ALLOWANCE,
-        Looks::Http => HTTP_ALLOWANCE,
+        Looks::Http | Looks::HttpPiece => HTTP_ALLOWANCE,
         Looks::Text => TEXT_ALLOWANCE,
         // In the middle of a stream that began with text: a compressed body, a torn character.
         Looks::Binary | Looks::TlsRecord => return state.allowance != 0,

@@ -52,14 +52,49 @@ pub const WAYS: [Way; 7] = [
     },
     Way { name: "sendto, recvfrom", socket: true, nonblocking: false, send: by_sendto, receive: by_recvfrom },
     Way { name: "sendmsg, recvmsg", socket: true, nonblocking: false, send: by_sendmsg, receive: by_recvmsg },
-    Way {
-        name: "sendmmsg, recvmmsg",
-        socket: true,
-        nonblocking: false,
-        send: by_sendmmsg,
-        receive: by_recvmmsg,
-    },
+    SEVERAL_MESSAGES,
 ];
+
+/// Several messages with one call.
+pub const SEVERAL_MESSAGES: Way = Way {
+    name: "sendmmsg, recvmmsg",
+    socket: true,
+    nonblocking: false,
+    send: by_sendmmsg,
+    receive: by_recvmmsg,
+};
+
+/// Segments of which the first ones are empty.
+pub const EMPTY_FIRST_VECTOR: Way = Way {
+    name: "writev, readv with empty segments first",
+    socket: false,
+    nonblocking: false,
+    send: |end, bytes| Ok(writev(end, &[IoSlice::new(&[]), IoSlice::new(&[]), IoSlice::new(bytes)])?),
+    receive: |end, room| {
+        filled(room, |buffer| {
+            let mut segments = [IoSliceMut::new(&mut []), IoSliceMut::new(&mut []), IoSliceMut::new(buffer)];
+            Ok(readv(end, &mut segments)?)
+        })
+    },
+};
+
+/// The same in a message.
+pub const EMPTY_FIRST_MESSAGE: Way = Way {
+    name: "sendmsg, recvmsg with an empty segment first",
+    socket: true,
+    nonblocking: false,
+    send: |end, bytes| {
+        let segments = [IoSlice::new(&[]), IoSlice::new(bytes)];
+        Ok(sendmsg(end, &segments, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL)?)
+    },
+    receive: |end, room| {
+        filled(room, |buffer| {
+            let mut segments = [IoSliceMut::new(&mut []), IoSliceMut::new(buffer)];
+            let mut control = RecvAncillaryBuffer::default();
+            Ok(recvmsg(end, &mut segments, &mut control, RecvFlags::empty())?.bytes)
+        })
+    },
+};
 
 fn by_write(end: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize> {
     retried(end, PollFlags::OUT, || write(end, bytes))

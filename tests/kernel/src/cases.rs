@@ -2,11 +2,12 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::thread::ScopedJoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::calls::{self, Receive, WAYS, Way};
+use crate::calls::{self, EMPTY_FIRST_MESSAGE, EMPTY_FIRST_VECTOR, Receive, SEVERAL_MESSAGES, WAYS, Way};
 use crate::content::Content;
 use crate::manifest::{self, Entry};
 use crate::streams::{Kind, Stream, set_nonblocking};
@@ -19,36 +20,89 @@ pub fn run(dir: &Path) -> Result<()> {
         for way in WAYS.iter().filter(|way| kind.is_socket() || !way.socket) {
             let case = format!("{kind:?}: {}", way.name);
             let number = entries.len();
-            entries.push(one(dir, kind, way, number, 0).with_context(|| case)?);
+            entries.push(one(dir, kind, way, number, &Plan::default()).with_context(|| case)?);
         }
     }
-    for kind in [Kind::Tcp4, Kind::Tcp6] {
+    for (kind, way, plan) in SPECIAL {
         let number = entries.len();
-        entries.push(one(dir, kind, &WAYS[0], number, DISCARDED).context("thrown away")?);
+        entries.push(one(dir, kind, &way, number, &plan).context(plan.name)?);
     }
     manifest::write(dir, &entries)
 }
 
-fn one(dir: &Path, kind: Kind, way: &Way, number: usize, discarded: usize) -> Result<Entry> {
+/// What is special about a case.
+struct Plan {
+    /// What people read.
+    name: &'static str,
+    /// Sizes of what is sent.
+    sent: &'static [usize],
+    /// Room that the receiver has, in turns.
+    rooms: &'static [usize],
+    /// Bytes at the end of the stream that the receiver throws away unread.
+    discarded: usize,
+    /// Everything is sent and the sending end closed before the receiver begins. It asks for more room than
+    /// there are bytes, and not again once it has them all.
+    closed_first: bool,
+}
+
+impl Plan {
+    const USUAL: Self = Self { name: "", sent: &SENT, rooms: &ROOMS, discarded: 0, closed_first: false };
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self::USUAL
+    }
+}
+
+const SPECIAL: [(Kind, Way, Plan); 7] = [
+    (Kind::Tcp4, WAYS[0], THROWN_AWAY),
+    (Kind::Tcp6, WAYS[0], THROWN_AWAY),
+    (Kind::Pipe, EMPTY_FIRST_VECTOR, LARGE_AT_ONCE),
+    (Kind::Unix, EMPTY_FIRST_VECTOR, LARGE_AT_ONCE),
+    (Kind::Unix, EMPTY_FIRST_MESSAGE, LARGE_AT_ONCE),
+    (Kind::Tcp4, WAYS[0], HEAD_IN_PIECES),
+    (Kind::Unix, SEVERAL_MESSAGES, END_BEHIND_BYTES),
+];
+
+const THROWN_AWAY: Plan = Plan { name: ", the end thrown away", discarded: 20_000, ..Plan::USUAL };
+/// More than an unknown text may hold, before anybody could have said what it is.
+const LARGE_AT_ONCE: Plan =
+    Plan { name: ", large at once", sent: &[100_000, 3000], rooms: &[262_144], ..Plan::USUAL };
+/// The same after pieces that do not tell yet what it is.
+const HEAD_IN_PIECES: Plan =
+    Plan { name: ", the head in pieces", sent: &[2, 1, 1 << 20], rooms: &[2, 1, 262_144], ..Plan::USUAL };
+/// One call gets the last bytes and the end.
+const END_BEHIND_BYTES: Plan =
+    Plan { name: ", the end behind bytes", sent: &[3000], rooms: &[6000], closed_first: true, ..Plan::USUAL };
+
+fn one(dir: &Path, kind: Kind, way: &Way, number: usize, plan: &Plan) -> Result<Entry> {
     let stream = Stream::connect(kind, dir)?;
     let Stream { sender, receiver, sending, receiving } = stream;
     if way.nonblocking {
         set_nonblocking(&sender)?;
         set_nonblocking(&receiver)?;
     }
-    let sent: usize = SENT.iter().sum();
+    let sent: usize = plan.sent.iter().sum();
     let content = &Content::new(kind, number as u64, sent as u64);
     let received = std::thread::scope(|scope| {
-        let sending = scope.spawn(|| send(sender, way, content));
-        let received = receive(receiver.as_fd(), way.receive, sent - discarded, discarded)?;
-        sending.join().map_err(|_| anyhow::anyhow!("the sender panicked"))??;
+        let sending = scope.spawn(|| send(sender, way, content, plan.sent));
+        let joined = |sending: ScopedJoinHandle<'_, Result<()>>| {
+            sending.join().map_err(|_| anyhow::anyhow!("the sender panicked"))?
+        };
+        if plan.closed_first {
+            joined(sending)?;
+            return receive(receiver.as_fd(), way.receive, sent, plan);
+        }
+        let received = receive(receiver.as_fd(), way.receive, sent - plan.discarded, plan)?;
+        joined(sending)?;
         Ok::<_, anyhow::Error>(received)
     })?;
     ensure!(received == content.bytes(0, received.len()), "the kernel gave other bytes than it got");
     let file = format!("{number}.bin");
     std::fs::write(dir.join(&file), &received)?;
     Ok(Entry {
-        case: format!("{kind:?}: {}{}", way.name, if discarded > 0 { ", the end thrown away" } else { "" }),
+        case: format!("{kind:?}: {}{}", way.name, plan.name),
         kind,
         receiving,
         sending,
@@ -61,9 +115,9 @@ fn one(dir: &Path, kind: Kind, way: &Way, number: usize, discarded: usize) -> Re
 }
 
 /// Sends everything and closes the sending end, so that the receiver meets the end.
-fn send(sender: OwnedFd, way: &Way, content: &Content) -> Result<()> {
+fn send(sender: OwnedFd, way: &Way, content: &Content, sizes: &[usize]) -> Result<()> {
     let mut at = 0;
-    for size in SENT {
+    for &size in sizes {
         let bytes = content.bytes(at, size);
         let mut rest = bytes.as_slice();
         while !rest.is_empty() {
@@ -76,12 +130,13 @@ fn send(sender: OwnedFd, way: &Way, content: &Content) -> Result<()> {
     Ok(())
 }
 
-fn receive(receiver: BorrowedFd<'_>, by: Receive, wanted: usize, discarded: usize) -> Result<Vec<u8>> {
+fn receive(receiver: BorrowedFd<'_>, by: Receive, wanted: usize, plan: &Plan) -> Result<Vec<u8>> {
     let mut received = Vec::with_capacity(wanted);
-    let mut rooms = ROOMS.iter().cycle().copied();
+    let mut rooms = plan.rooms.iter().cycle().copied();
     let mut pause = PAUSE_EVERY;
     while received.len() < wanted {
-        let room = rooms.next().unwrap_or(1).min(wanted - received.len());
+        let most = if plan.closed_first { usize::MAX } else { wanted - received.len() };
+        let room = rooms.next().unwrap_or(1).min(most);
         let bytes = by(receiver, room)?;
         ensure!(!bytes.is_empty(), "the stream ended early");
         received.extend(bytes);
@@ -92,8 +147,9 @@ fn receive(receiver: BorrowedFd<'_>, by: Receive, wanted: usize, discarded: usiz
         }
     }
     ensure!(received.len() == wanted, "more came than was asked for");
-    calls::discard(receiver, discarded)?;
-    ensure!(calls::by_read(receiver, ROOMS[0])?.is_empty(), "the stream does not end");
+    calls::discard(receiver, plan.discarded)?;
+    // The end is met by the same call as the bytes.
+    ensure!(plan.closed_first || by(receiver, ROOMS[0])?.is_empty(), "the stream does not end");
     Ok(received)
 }
 
@@ -102,5 +158,3 @@ const SENT: [usize; 14] = [1025, 1, 2, 191, 192, 193, 1024, 4095, 4096, 4097, 65
 /// Room that the receiver has, in turns. The first time it is enough for the stream to be told from others.
 const ROOMS: [usize; 9] = [500, 1, 7, 192, 4096, 65536, 5000, 262_144, 65_537];
 const PAUSE_EVERY: usize = 200_000;
-/// Bytes at the end of a TCP connection that the receiver throws away unread.
-const DISCARDED: usize = 20_000;

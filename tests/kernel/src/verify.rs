@@ -50,6 +50,7 @@ pub fn compare(truth: &[Entry], capture: &Capture, rules: &Rules) -> Result<Repo
         sent += entry.received;
     }
     ensure!(wrong.is_empty(), "{}\ncounted as lost: {:?}", wrong.join("\n"), capture.lost);
+    ensure!(seen > 0, "nothing was recorded");
     let counted = capture.lost.values().map(|(_, bytes)| bytes).sum();
     let missing = sent - seen;
     ensure!(missing <= counted, "{missing} bytes are missing, {counted} counted: {:?}", capture.lost);
@@ -64,7 +65,7 @@ pub fn compare(truth: &[Entry], capture: &Capture, rules: &Rules) -> Result<Repo
 
 /// Checks one stream; returns how many of its bytes were recorded.
 fn stream(entry: &Entry, capture: &Capture, rules: &Rules) -> Result<u64> {
-    let recorded = the_one(capture, entry)?;
+    let Some(recorded) = the_one(capture, entry, rules)? else { return Ok(0) };
     let bytes = received(entry, recorded)?;
     if !rules.overload {
         ensure!(
@@ -96,9 +97,19 @@ fn holes(recorded: &Recorded) -> Vec<(u64, u64)> {
     holes
 }
 
-fn the_one<'a>(capture: &'a Capture, entry: &Entry) -> Result<&'a Recorded> {
-    let mut same = capture.named(entry.receiving).filter(|stream| moved_by(&stream.received, entry.pid));
-    let found = same.next().context("not recorded at all")?;
+/// The stream as it was recorded. In overload there may be no record of it, and then all its bytes are missing;
+/// or none of what it is called, and then its bytes tell.
+fn the_one<'a>(capture: &'a Capture, entry: &Entry, rules: &Rules) -> Result<Option<&'a Recorded>> {
+    let named = capture.named(entry.receiving).filter(|stream| moved_by(&stream.received, entry.pid));
+    let nameless = capture.streams.values().filter(|stream| {
+        rules.overload
+            && stream.name.is_none()
+            && moved_by(&stream.received, entry.pid)
+            && received(entry, stream).is_ok_and(|bytes| bytes > 0)
+    });
+    let mut same = named.chain(nameless);
+    let found = same.next();
+    ensure!(rules.overload || found.is_some(), "not recorded at all");
     ensure!(same.next().is_none(), "recorded as two streams");
     Ok(found)
 }
@@ -214,6 +225,25 @@ mod tests {
     fn bytes_lost_in_silence_or_counted_without_need_are_told() {
         assert!(compare(&[entry()], &capture(&[(0, 400), (500, 500)], 99), &OVERLOAD).is_err());
         assert!(compare(&[entry()], &capture(&[(0, 400), (500, 500)], 101), &OVERLOAD).is_err());
+    }
+
+    #[test]
+    fn a_stream_that_is_wholly_lost_is_counted_to_the_byte() {
+        let both = [entry(), Entry { receiving: Name::Pipe { inode: 78 }, seed: 2, ..entry() }];
+        assert_eq!(compare(&both, &capture(&[(0, 1000)], 1000), &OVERLOAD).unwrap().seen, 1000);
+        for lost in [999, 1001] {
+            assert!(compare(&both, &capture(&[(0, 1000)], lost), &OVERLOAD).is_err());
+        }
+        assert!(compare(&both, &capture(&[(0, 1000)], 1000), &Rules::default()).is_err());
+    }
+
+    #[test]
+    fn a_stream_whose_name_was_lost_is_told_by_its_bytes() {
+        let mut nameless = capture(&[(0, 400), (500, 500)], 100);
+        nameless.streams.values_mut().for_each(|stream| stream.name = None);
+        assert_eq!(compare(&[entry()], &nameless, &OVERLOAD).unwrap().seen, 900);
+        let other = [Entry { seed: 2, ..entry() }];
+        assert!(compare(&other, &nameless, &OVERLOAD).is_err());
     }
 
     #[test]

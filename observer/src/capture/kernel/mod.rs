@@ -90,7 +90,7 @@ impl Default for Options {
 pub const DEFAULT_RING_BYTES: u32 = 64 << 20;
 
 /// Some hundred wake-ups a second under load; small beside what a call takes.
-pub const DEFAULT_PACE: Duration = Duration::from_millis(3);
+pub const DEFAULT_PACE: Duration = Duration::from_millis(5);
 
 /// What was found and attached at the start.
 #[derive(Clone, Debug, Default, Serialize)]

@@ -46,6 +46,8 @@ pub struct Tally {
     pub records: u64,
     /// Calls shown.
     pub calls: u64,
+    /// Calls that were in flight at the end.
+    pub in_flight: u64,
     /// Records that the kernel side reported as lost.
     pub lost_records: u64,
     /// Bytes of the lost records.
@@ -203,7 +205,7 @@ impl Agent {
     }
 
     fn finish(mut self, at: Timestamp) -> Result<Tally, Error> {
-        self.pipeline.finish(at);
+        self.tally.in_flight = self.pipeline.finish(at);
         self.export()?;
         self.turn()?;
         Ok(self.tally)

@@ -72,6 +72,9 @@ fn tell(message: fmt::Arguments<'_>) {
 /// The closing words of a run that people have watched.
 fn tell_tally(tally: &Tally) {
     tell(format_args!("{} calls, {} records", tally.calls, tally.records));
+    if tally.in_flight > 0 {
+        tell(format_args!("{} more calls were in flight", tally.in_flight));
+    }
     if tally.lost_records > 0 {
         tell(format_args!("LOST {} records, {} bytes", tally.lost_records, tally.lost_bytes));
     }

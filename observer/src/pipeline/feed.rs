@@ -28,16 +28,23 @@ impl Pipeline {
         }
     }
 
-    /// No more will come: what is open is shown as far as it is known.
-    pub fn finish(&mut self, at: Timestamp) {
+    /// No more will come: what has ended is shown as far as it is known. Returns how many calls are still in flight;
+    /// nothing is said of how they end.
+    pub fn finish(&mut self, at: Timestamp) -> u64 {
         self.pass(at);
+        let mut in_flight = 0;
         while let Some((id, call)) = self.calls.pop_oldest() {
             self.forget_call(call.connection, id);
-            self.end_unanswered(call, Outcome::Abandoned);
+            match call.doom.1 {
+                Outcome::Expired => in_flight += u64::from(self.label(call.connection) == Label::Mcp),
+                // Taken back, or its process or connection has ended: an answer might have come late.
+                outcome => self.end_unanswered(call, outcome),
+            }
         }
         while let Some(call) = self.settling.pop_due(Timestamp::from_nanos(u64::MAX)) {
             self.show(call);
         }
+        in_flight
     }
 
     fn see(&mut self, event: Event<'_>) {
@@ -215,8 +222,11 @@ impl Pipeline {
                     // Whole responses may be lost: what comes next answers the newest request.
                     self.restart_exchanges(id, to);
                 }
-                if matches!(cause, "lsp_framing" | "upgraded") {
-                    self.set_label(id, Label::Other);
+                match cause {
+                    // A line like a head of another protocol, on what is known to carry MCP: only a line.
+                    "lsp_framing" if self.label(id) == Label::Mcp => self.restart_way(id, to),
+                    "lsp_framing" | "upgraded" => self.set_label(id, Label::Other),
+                    _ => {}
                 }
             }
             Found::Text(envelope, messages) => {
@@ -229,6 +239,12 @@ impl Pipeline {
                     }
                 }
             }
+        }
+    }
+
+    fn restart_way(&mut self, id: ConnectionId, to: End) {
+        if let Some(connection) = self.connections.value_mut(&id) {
+            connection.way_mut(to).restart();
         }
     }
 

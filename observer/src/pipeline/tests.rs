@@ -320,6 +320,30 @@ fn a_call_ends_with_its_cancellation_its_client_or_its_wire() {
 }
 
 #[test]
+fn nothing_is_said_of_calls_that_outlast_the_observer() {
+    let mut host = Host::new();
+    host.pipe(1);
+    host.tell(1, CLIENT, SERVER, &call(1, "slow"));
+    let end = Timestamp::from_nanos(host.now_ms * 1_000_000);
+    assert_eq!(host.pipeline.finish(end), 1);
+    host.drain();
+    assert_eq!(host.outcomes(), []);
+}
+
+#[test]
+fn a_line_like_another_protocols_head_is_only_a_line() {
+    let mut host = Host::new();
+    host.pipe(1);
+    host.pipe(2);
+    host.tell(1, CLIENT, SERVER, &call(1, "t"));
+    host.tell(2, SERVER, CLIENT, &result(1));
+    host.tell(1, CLIENT, SERVER, &call(2, "t"));
+    host.tell(2, SERVER, CLIENT, "Content-Length: 12\r\n");
+    host.tell(2, SERVER, CLIENT, &result(2));
+    assert_eq!(host.outcomes(), [("tools/call", Outcome::Ok); 2]);
+}
+
+#[test]
 fn an_answer_may_be_read_after_the_end_of_its_server() {
     let mut host = Host::new();
     host.pipe(1);

@@ -24,7 +24,7 @@ pub struct Seen {
     pub lines: String,
     /// Metrics, in the text format of Prometheus.
     pub metrics: String,
-    /// Faults and what was shed, all stages together.
+    /// Faults and what was shed, all stages together, and calls that are told to be still in flight.
     pub troubles: u64,
 }
 
@@ -55,10 +55,10 @@ pub fn observe(capture: &Capture) -> Seen {
     let bytes = capture.to_bytes();
     let reader = Reader::new(Path::new("memory"), bytes.as_slice()).expect("what was written is read");
     let agent = Agent::new(Settings::default(), capture.head.clock, exporters);
-    agent.replay(reader).expect("memory is writable");
+    let tally = agent.replay(reader).expect("memory is writable");
     let lines = String::from_utf8(lines.0.take()).expect("lines are UTF-8");
     let metrics = String::from_utf8(metrics::text(&registry)).expect("metrics are UTF-8");
-    Seen { lines, metrics, troubles: troubles.take() }
+    Seen { lines, metrics, troubles: troubles.take() + tally.in_flight }
 }
 
 /// Output that can be read after the exporter is gone.

@@ -95,9 +95,9 @@ impl Apt {
             std::fs::create_dir_all(folder.join(inner))?;
         }
         let line = |(archive, suite): &(Archive, &str)| {
-            format!("deb [signed-by={KEYRING}] {} {suite} main\n", mirror(*archive))
+            Ok(format!("deb [signed-by={KEYRING}] {} {suite} main\n", mirror(*archive)?))
         };
-        std::fs::write(folder.join("list"), sources.iter().map(line).collect::<String>())?;
+        std::fs::write(folder.join("list"), sources.iter().map(line).collect::<Result<String>>()?)?;
         std::fs::write(folder.join("status"), "")?;
         std::fs::write(folder.join("conf"), configuration(&folder))?;
         let apt = Self { folder };
@@ -151,13 +151,16 @@ fn configuration(folder: &Path) -> String {
     .concat()
 }
 
-/// The mirror that this machine uses for the archive, else the public one.
-fn mirror(archive: Archive) -> String {
-    let (ending, public) = match archive {
-        Archive::Main => ("/debian", "http://deb.debian.org/debian"),
+/// The mirror that this machine uses for the archive.
+fn mirror(archive: Archive) -> Result<String> {
+    let ending = match archive {
+        Archive::Main => "/debian",
     };
-    let listed = configured_uris().unwrap_or_default();
-    listed.into_iter().find(|uri| uri.ends_with(ending)).unwrap_or_else(|| public.to_owned())
+    let listed = configured_uris()?;
+    listed
+        .into_iter()
+        .find(|uri| uri.ends_with(ending))
+        .with_context(|| format!("no source of apt ends in {ending}: guests are made from Debian's packages"))
 }
 
 fn configured_uris() -> Result<Vec<String>> {

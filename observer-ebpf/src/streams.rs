@@ -11,6 +11,8 @@ use crate::maps::{NEW_STREAM, STREAMS};
 use crate::settings::*;
 use crate::user_copy::{kernel, kernel_into};
 
+/// Flag of an update: the entry must be new.
+const BPF_NOEXIST: u64 = 1;
 const S_IFMT: u16 = 0o170_000;
 const S_IFIFO: u16 = 0o010_000;
 const S_IFSOCK: u16 = 0o140_000;
@@ -257,9 +259,9 @@ pub fn entry(stream: &u64, kind: StreamKind) -> Option<&'static mut StreamState>
         // SAFETY: entries are removed by the agent only when idle; the memory stays a `StreamState`.
         return Some(unsafe { &mut *state });
     }
-    if STREAMS.insert(stream, NEW_STREAM.value(), 0).is_err() {
-        return None;
-    }
+    // The writer and the reader may come at the same time: the second takes the entry of the first, whose positions
+    // are given out already. Where the table is full, neither finds one.
+    let _ = STREAMS.insert(stream, NEW_STREAM.value(), BPF_NOEXIST);
     let state = STREAMS.get_ptr_mut(stream)?;
     // SAFETY: as above.
     let state = unsafe { &mut *state };

@@ -94,6 +94,12 @@ impl Pipeline {
     }
 
     fn open_stream(&mut self, process: ProcessId, stream: StreamId, identity: &Identity) {
+        let told = self.opened.value(&stream).copied();
+        let told_twice = told.is_some_and(|at| self.now.since(at) < self.settings.limits.same_stream_for);
+        if told_twice && self.twins.place(stream).is_some() {
+            return;
+        }
+        let _ = self.opened.insert(stream, self.now);
         self.make_room();
         let joined = self.twins.open(stream, identity);
         if let Some((_, place)) = joined.forgotten {

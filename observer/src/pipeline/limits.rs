@@ -9,6 +9,11 @@ use std::time::Duration;
 pub struct Limits {
     /// Streams known at once: a busy node has some ten thousand sockets. Those without MCP go first.
     pub streams: usize,
+    /// Streams whose first sight is remembered: writer and reader may both tell of it.
+    pub recent_streams: usize,
+    /// How long after its first sight a stream told of again is the same. The kernel's side forgets none that was
+    /// in use within the last minute.
+    pub same_stream_for: Duration,
     /// Processes known at once: above the default `pid_max` of a small host, a few MB.
     pub processes: usize,
     /// Calls in flight at once, all connections together.
@@ -56,6 +61,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             streams: 65_536,
+            recent_streams: 4096,
+            same_stream_for: Duration::from_secs(10),
             processes: 32_768,
             calls: 65_536,
             settling: 16_384,

@@ -77,6 +77,8 @@ pub struct Pipeline {
     /// Names that server processes gave themselves, for calls that carry none.
     servers: Table<ProcessId, Declared>,
     twins: Twins,
+    /// When streams were first seen, the latest ones.
+    opened: Table<StreamId, Timestamp>,
     wires: Wires,
     connections: Table<ConnectionId, Connection>,
     sessions: Table<u64, HttpSession>,
@@ -116,6 +118,7 @@ impl Pipeline {
             processes: Processes::new(limits.processes),
             servers: Table::new(limits.processes),
             twins: Twins::new(limits.streams),
+            opened: Table::new(limits.recent_streams),
             wires: Wires::default(),
             connections: Table::new(limits.streams),
             sessions: Table::new(limits.sessions),

@@ -72,6 +72,18 @@ fn the_senders_report_may_come_after_the_receivers() {
 }
 
 #[test]
+fn writer_and_reader_may_both_tell_of_a_new_pipe() {
+    let mut host = Host::new();
+    host.pipe(1);
+    host.received(SERVER, 1, &call(1, "echo"));
+    host.pipe(1);
+    host.sent(CLIENT, 1, &call(1, "echo"));
+    host.pipe(2);
+    host.tell(2, SERVER, CLIENT, &result(1));
+    assert_eq!(host.outcomes(), [("tools/call", Outcome::Ok)]);
+}
+
+#[test]
 fn node_style_socket_pairs_and_requests_of_the_server() {
     let mut host = Host::new();
     // Two pairs, each used one way.

@@ -28,18 +28,16 @@ impl Pipeline {
         if let (Some(session), Some(name)) = (session, head.fields.value(Field::SessionId)) {
             self.meet_session(session, Transport::StreamableHttp, hash(&name));
         }
-        let (limits, payloads) = (self.settings.limits.clone(), self.settings.payloads);
+        if !may_be_mcp(&head) && self.label(id) != Label::Mcp {
+            self.ignore(id);
+        } else if session.is_some() {
+            self.set_label(id, Label::Mcp); // only sessions that are known have a number
+        }
+        let (limits, payloads) = (&self.settings.limits, self.settings.payloads);
         let Some(connection) = self.connections.value_mut(&id) else { return };
         connection.client = Some(to.other());
-        let known_session = session.is_some_and(|session| self.sessions.value(&session).is_some());
-        if !may_be_mcp(&head) && connection.label != Label::Mcp {
-            self.ignore(id);
-        } else if known_session {
-            self.set_label(id, Label::Mcp);
-        }
-        let Some(connection) = self.connections.value_mut(&id) else { return };
         connection.way_mut(to).unread = 0;
-        connection.way_mut(to.other()).reader(&limits, payloads).expect_response(&head.method, &limits);
+        connection.way_mut(to.other()).reader(limits, payloads).expect_response(&head.method, limits);
         let dropped = connection.exchanges.begin(head, limits.http_pipeline);
         if let Some(exchange) = connection.exchanges.asking() {
             exchange.session = session;

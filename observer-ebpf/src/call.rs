@@ -29,6 +29,8 @@ pub struct Call {
     pub left: u64,
     /// Bytes of this message that were copied.
     pub copied: u64,
+    /// How many more may be copied, as full as the ring is.
+    pub limit: u64,
     /// Further messages of the same call.
     pub messages_at: u64,
     pub messages: u64,

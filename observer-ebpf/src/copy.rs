@@ -1,6 +1,8 @@
 //! Copies what a call moved into records: segment after segment, message after message, as the ring has room.
 
 use aya_ebpf::helpers::generated::bpf_loop;
+use aya_ebpf::macros::raw_tracepoint;
+use aya_ebpf::programs::RawTracePointContext;
 use observer_common::loss::LossCause;
 use observer_common::record::RecordKind;
 
@@ -9,13 +11,13 @@ use crate::emit;
 use crate::iov::{self, CountedMessage};
 use crate::maps::STREAMS;
 use crate::moved::{self, Direction};
-use crate::pressure::{self, Pressure};
+use crate::pressure;
 use crate::user_copy::user_into;
 
 /// Turns of a loop that `bpf_loop` makes: segments and chunks of one call.
 const TURNS: u32 = 2048;
 /// The same where the verifier has to walk through each turn.
-const FLAT_TURNS: u32 = 128;
+const FLAT_TURNS: u32 = 64;
 
 /// Copies all that the call moved.
 #[inline(always)]
@@ -35,6 +37,18 @@ pub fn run<const LOOP: bool>(call: &mut Call) {
     if call.left != 0 {
         emit::lost(LossCause::ChunkLimit, 1, call.left);
     }
+}
+
+/// Loaded at the start to see whether the kernel has `bpf_loop`, and never attached.
+#[raw_tracepoint]
+pub fn trial_loop(_: RawTracePointContext) -> i32 {
+    // SAFETY: the callback takes nothing.
+    unsafe { bpf_loop(1, no_turn as *mut _, core::ptr::null_mut(), 0) as i32 }
+}
+
+#[inline(never)]
+extern "C" fn no_turn(_: u32, _: *mut *mut Call) -> i64 {
+    1
 }
 
 /// The callback of `bpf_loop`.
@@ -60,18 +74,11 @@ fn step<const LOOP: bool>(call: &mut Call) -> i64 {
         emit::lost_by_number(call.gap as u32 - 1, 1, call.left);
         return count_rest(call);
     }
-    let limit = match pressure::now() {
-        Pressure::None => u64::MAX,
-        Pressure::Headers if call.copied < pressure::HEADER_BYTES => pressure::HEADER_BYTES - call.copied,
-        Pressure::Headers => {
-            emit::lost(LossCause::ShedToHeaders, 1, call.left);
-            return count_rest(call);
-        }
-        Pressure::Counters => {
-            emit::lost(LossCause::ShedToCounters, 1, call.left);
-            return count_rest(call);
-        }
-    };
+    let shed = pressure::limit(call);
+    if call.limit == 0 {
+        emit::lost_by_number(shed, 1, call.left);
+        return count_rest(call);
+    }
     if call.segment_left == 0 {
         if !iov::advance(call) {
             emit::lost(LossCause::UserMemoryFault, 1, call.left);
@@ -79,7 +86,7 @@ fn step<const LOOP: bool>(call: &mut Call) -> i64 {
         }
         return 0;
     }
-    let done = emit::chunk(call, limit);
+    let done = emit::chunk(call);
     call.copied += done;
     call.segment += done;
     call.segment_left -= done;

@@ -10,8 +10,8 @@ use observer_common::loss::LossCause;
 use observer_common::record::{LAYOUT, RecordHeader, RecordKind};
 use observer_common::stream::StreamIdentity;
 
-use crate::maps::{DATA, LOSSES};
 use crate::call::Call;
+use crate::maps::{DATA, LOSSES};
 use crate::user_copy;
 
 /// Most payload bytes of one record.
@@ -83,11 +83,11 @@ fn share(left: u64) -> u64 {
     }
 }
 
-/// Writes the next bytes of the call's current segment, at most `limit`. Returns how many it dealt with.
+/// Writes the next bytes of the call's current segment, within its limit. Returns how many it dealt with.
 #[inline(never)]
-pub fn chunk(call: &mut Call, limit: u64) -> u64 {
+pub fn chunk(call: &mut Call) -> u64 {
     let left = if call.segment_left < call.left { call.segment_left } else { call.left };
-    let len = share(if left < limit { left } else { limit });
+    let len = share(if left < call.limit { left } else { call.limit });
     let written = match len {
         0..=192 => tier::<192>(call, len),
         193..=1024 => tier::<1024>(call, len),

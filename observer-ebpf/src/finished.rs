@@ -71,7 +71,13 @@ pub fn socket<const LOOP: bool>(socket: u64, message: u64, result: i32, directio
 }
 
 #[inline(always)]
-fn on_object<const LOOP: bool>(object: &Object, iterator: u64, result: i64, direction: Direction, flags: Flags) {
+fn on_object<const LOOP: bool>(
+    object: &Object,
+    iterator: u64,
+    result: i64,
+    direction: Direction,
+    flags: Flags,
+) {
     if is_own(object, direction) {
         return;
     }
@@ -150,8 +156,7 @@ fn to_pipe<const LOOP: bool>(object: Option<Object>, result: i64) {
 #[inline(always)]
 pub fn spliced<const LOOP: bool>(object: &Object, direction: Direction, len: u64) {
     if !is_own(object, direction) {
-        let bytes = Bytes::gap(LossCause::Spliced);
-        moved::on_object::<LOOP>(object, &Moved { direction, len, bytes, messages_at: 0, messages: 0 });
+        moved::spliced::<LOOP>(object, direction, len);
     }
 }
 

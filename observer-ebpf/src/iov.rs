@@ -56,13 +56,7 @@ impl Bytes {
     /// One buffer.
     #[inline(always)]
     pub fn buffer(base: u64, len: u64) -> Self {
-        Self {
-            first: Segment { base, len },
-            segments_at: 0,
-            segments: 0,
-            kernel_segments: false,
-            gap: 0,
-        }
+        Self { first: Segment { base, len }, segments_at: 0, segments: 0, kernel_segments: false, gap: 0 }
     }
 
     /// Bytes that cannot be read.
@@ -130,7 +124,13 @@ impl Bytes {
         }
         let first = Segment { base: base + len - back.missing, len: back.missing };
         let segments_at = back.at + size_of::<Segment>() as u64;
-        Some(Self { first, segments_at, segments: (at - back.at) / size_of::<Segment>() as u64, kernel_segments: true, gap: 0 })
+        Some(Self {
+            first,
+            segments_at,
+            segments: (at - back.at) / size_of::<Segment>() as u64,
+            kernel_segments: true,
+            gap: 0,
+        })
     }
 }
 

@@ -26,7 +26,6 @@ use crate::bound::Thread;
 use crate::call::Call;
 use crate::kprobe::Entered;
 
-
 /// Streams known at a time. Idle ones that nobody wants are swept every half a minute.
 const MAX_STREAMS: u32 = 65_536;
 /// Calls in progress: one for each thread that is inside a TLS function or whose bytes are being copied.

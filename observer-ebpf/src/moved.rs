@@ -86,6 +86,33 @@ pub fn on_object<const LOOP: bool>(object: &Object, moved: &Moved) {
     call::end();
 }
 
+/// Records that `len` bytes moved on an object that are in no memory of the process.
+#[inline(always)]
+pub fn spliced<const LOOP: bool>(object: &Object, direction: Direction, len: u64) {
+    let Some(state) = streams::entry(&object.stream, object.kind) else {
+        return emit::lost(LossCause::StreamTableFull, 1, len);
+    };
+    // SAFETY: no conditions.
+    let now = unsafe { bpf_ktime_get_boot_ns() };
+    touch(state, now);
+    verdict::apply_decision(state, &object.stream);
+    let position = advance::<LOOP>(state, direction, len);
+    let is_wanted = direction == Direction::Received || nearness(state, object) == Nearness::Remote;
+    if verdict::judge(state, Head::NONE, len, is_wanted) != Treatment::Record {
+        return;
+    }
+    let moved = Moved { direction, len, bytes: Bytes::gap(LossCause::Spliced), messages_at: 0, messages: 0 };
+    let Some(call) = call::begin(&moved, object.stream, position, now) else { return };
+    if state.opened == 0 && emit::opened(call, |identity| object.identity(identity)) {
+        state.opened = 1;
+    }
+    if is_wanted {
+        emit::lost(LossCause::Spliced, 1, len);
+    }
+    emit::count(call, len);
+    call::end();
+}
+
 /// Records that the reader met the end of an object.
 #[inline(always)]
 pub fn end_of_object(object: &Object) {

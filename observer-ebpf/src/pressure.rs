@@ -5,6 +5,9 @@
 
 use aya_ebpf::bindings::BPF_RB_AVAIL_DATA;
 
+use observer_common::loss::LossCause;
+
+use crate::call::Call;
 use crate::maps::DATA;
 use crate::settings::RING_BYTES;
 
@@ -34,4 +37,19 @@ pub fn now() -> Pressure {
     } else {
         Pressure::Counters
     }
+}
+
+/// Sets how many more bytes of the call may be recorded. Returns the number of the cause, if that is not all.
+///
+/// The limit goes through the memory of a map: the verifier would follow each of its values through all turns of the
+/// loop that asks for it.
+#[inline(always)]
+pub fn limit(call: &mut Call) -> u32 {
+    let (limit, cause) = match now() {
+        Pressure::None => (u64::MAX, LossCause::RingFull),
+        Pressure::Headers => (HEADER_BYTES.saturating_sub(call.copied), LossCause::ShedToHeaders),
+        Pressure::Counters => (0, LossCause::ShedToCounters),
+    };
+    call.limit = limit;
+    cause as u32
 }

@@ -10,9 +10,9 @@ use observer_common::control::{ARGUMENTS_MAX, BlindSpotKind, ControlKind, Exec, 
 use observer_common::loss::LossCause;
 use observer_common::record::{LAYOUT, RecordHeader};
 
+use crate::call::in_ticks;
 use crate::emit::{self, With};
 use crate::maps::{CONTROL, FILES};
-use crate::call::in_ticks;
 use crate::settings::*;
 use crate::streams;
 use crate::user_copy::{kernel, user_bytes};

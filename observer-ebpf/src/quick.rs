@@ -21,7 +21,13 @@ const BYTES_MAX: u64 = 4096;
 
 /// Records the call. Returns false if it is not a usual one. `TYPED`: see [`current_task`].
 #[inline(always)]
-pub fn record<const TYPED: bool>(stream: u64, moved: &Moved, position: u64, now: u64, with_bytes: bool) -> bool {
+pub fn record<const TYPED: bool>(
+    stream: u64,
+    moved: &Moved,
+    position: u64,
+    now: u64,
+    with_bytes: bool,
+) -> bool {
     let bytes = &moved.bytes;
     if moved.messages != 0 {
         return false;
@@ -56,7 +62,8 @@ fn one<const TYPED: bool, const N: usize>(stream: u64, moved: &Moved, position: 
     // SAFETY: the ring gave memory of this size, and the copy is bounded by it.
     unsafe {
         head::<TYPED>(&raw mut (*record).header, stream, moved, position, now);
-        if user_copy::user_bytes::<N>((&raw mut (*record).payload).cast(), moved.len, moved.bytes.first.base) {
+        if user_copy::user_bytes::<N>((&raw mut (*record).payload).cast(), moved.len, moved.bytes.first.base)
+        {
             (*record).header.payload_len = moved.len as u32;
         } else {
             emit::lost(LossCause::UserMemoryFault, 1, moved.len);

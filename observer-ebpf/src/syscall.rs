@@ -3,8 +3,8 @@
 //! Arguments are still in the saved registers when a call returns, so nothing is kept between entry and exit.
 //! What it costs falls on every call of every process: an unrelated one is passed by after two comparisons.
 
-use aya_ebpf::helpers::generated::{bpf_get_current_task_btf, bpf_task_pt_regs};
 use aya_ebpf::EbpfContext as _;
+use aya_ebpf::helpers::generated::{bpf_get_current_task_btf, bpf_task_pt_regs};
 use aya_ebpf::macros::{btf_tracepoint, tracepoint};
 use aya_ebpf::programs::{BtfTracePointContext, TracePointContext};
 use observer_common::control::BlindSpotKind;
@@ -239,7 +239,8 @@ fn moved<const LOOP: bool>(
     if is_compat::<LOOP>() {
         return process::blind_spot(BlindSpotKind::CompatCalls);
     }
-    let direction = if call == number::VMSPLICE { vmspliced::<LOOP>(arguments.fd, direction) } else { direction };
+    let direction =
+        if call == number::VMSPLICE { vmspliced::<LOOP>(arguments.fd, direction) } else { direction };
     if finished::is_own(&object, direction) {
         return;
     }

@@ -20,10 +20,10 @@ use observer_common::stream::{StreamIdentity, StreamKind, Verdict};
 use observer_common::table::StreamState;
 
 use crate::bound;
-use crate::emit;
-use crate::maps::{CALLS, STREAMS, TLS_OBJECTS};
 use crate::call::{self, Call};
 use crate::copy;
+use crate::emit;
+use crate::maps::{CALLS, STREAMS, TLS_OBJECTS};
 use crate::moved::{self, Direction};
 use crate::streams;
 use crate::verdict::{self, Head, Treatment};

@@ -147,7 +147,9 @@ pub enum Treatment {
 #[inline(always)]
 pub fn apply_decision(state: &mut StreamState, stream: &u64) {
     // SAFETY: a word, read once. The agent counts a decision after it is in the table.
-    let Some(count) = DECIDED.get(0).map(|count| unsafe { (count as *const u64).read_volatile() }) else { return };
+    let Some(count) = DECIDED.get(0).map(|count| unsafe { (count as *const u64).read_volatile() }) else {
+        return;
+    };
     if state.looked_at == count {
         return;
     }

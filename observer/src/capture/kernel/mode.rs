@@ -1,7 +1,7 @@
 //! Which mode can run here, found out by trying.
 
 use aya::Ebpf;
-use aya::programs::{BtfTracePoint, FExit, KProbe, ProgramError, TracePoint};
+use aya::programs::{BtfTracePoint, FExit, KProbe, ProgramError, RawTracePoint, TracePoint};
 
 use super::ModeChoice;
 use super::hooks::{Hook, MAPPING, MOVING};
@@ -14,7 +14,8 @@ pub(super) struct Chosen {
     pub mode: ModeChoice,
     /// Its programs.
     pub programs: Vec<String>,
-    /// Whether large calls are copied by `bpf_loop` (5.17); before that, by a loop that the verifier walks through.
+    /// Whether the kernel has `bpf_loop` (5.17) to copy large calls; before that, the verifier has to walk through
+    /// each turn of a loop.
     pub by_loop: bool,
 }
 
@@ -49,25 +50,33 @@ pub(super) fn attach(
     }
 }
 
-/// The two ways to copy large calls: with `bpf_loop`, and without, as the endings of programs' names say.
-const WAYS: [(bool, &str); 2] = [(true, ""), (false, "_flat")];
+/// Whether the kernel has `bpf_loop`, and with it all that programs need whose names do not end in `_flat`.
+fn has_loop(ebpf: &mut Ebpf) -> bool {
+    let load = |program: &mut aya::programs::Program| -> Result<(), ProgramError> {
+        let program: &mut RawTracePoint = program.try_into()?;
+        program.load()?;
+        program.unload()
+    };
+    ebpf.program_mut("trial_loop").is_some_and(|program| load(program).is_ok())
+}
 
 fn by_fexit(ebpf: &mut Ebpf, types: &aya::Btf, release: &str) -> Result<Chosen, String> {
     if is_before(release, TRAMPOLINES_MENDED) && !has_symbol("__bpf_tramp_image_put_rcu") {
         return Err("this kernel can crash when such a program is detached while it runs".to_owned());
     }
-    let mut attached = Attached::default();
-    for hook in &MOVING {
-        attached.one(hook, &mut |ending, function| {
-            let name = format!("fexit_{}{ending}", hook.program);
-            attach_fexit(ebpf, &name, function, types).map(|()| vec![name])
-        })?;
+    let by_loop = has_loop(ebpf);
+    let mut programs = Vec::new();
+    for hook in MOVING.iter().chain([&MAPPING]) {
+        let name = format!("fexit_{}{}", hook.program, ending(hook, by_loop));
+        let taken = hook.take(|function| attach_fexit(ebpf, &name, function, types))?;
+        programs.extend(taken.then_some(name));
     }
-    attached.one(&MAPPING, &mut |_, function| {
-        let name = format!("fexit_{}", MAPPING.program);
-        attach_fexit(ebpf, &name, function, types).map(|()| vec![name])
-    })?;
-    Ok(attached.chosen(ModeChoice::Fexit))
+    Ok(Chosen { mode: ModeChoice::Fexit, programs, by_loop })
+}
+
+/// How the name of the program ends that moves bytes on this kernel.
+fn ending(hook: &Hook, by_loop: bool) -> &'static str {
+    if by_loop || hook.program == MAPPING.program { "" } else { "_flat" }
 }
 
 /// Detaching frees the code of a trampoline that a task may still be in, where this is not mended (5.13, and in
@@ -75,23 +84,21 @@ fn by_fexit(ebpf: &mut Ebpf, types: &aya::Btf, release: &str) -> Result<Chosen, 
 const TRAMPOLINES_MENDED: (u32, u32) = (5, 13);
 
 fn by_kprobe(ebpf: &mut Ebpf) -> Result<Chosen, String> {
-    let mut attached = Attached::default();
-    for hook in &MOVING {
-        attached.one(hook, &mut |ending, function| {
-            // The return first: an entry that it knows nothing of would stay behind.
-            let names =
-                [format!("kretprobe_{}{ending}", hook.program), format!("kprobe_{}", hook.program)];
-            for name in &names {
-                attach_kprobe(ebpf, name, function)?;
-            }
-            Ok(names.to_vec())
-        })?;
+    let by_loop = has_loop(ebpf);
+    let mut programs = Vec::new();
+    for hook in MOVING.iter().chain([&MAPPING]) {
+        // The return first: an entry that it knows nothing of would stay behind.
+        let mut names = vec![format!("kprobe_{}", hook.program)];
+        if hook.program != MAPPING.program {
+            names.insert(0, format!("kretprobe_{}{}", hook.program, ending(hook, by_loop)));
+        }
+        let taken =
+            hook.take(|function| names.iter().try_for_each(|name| attach_kprobe(ebpf, name, function)))?;
+        if taken {
+            programs.append(&mut names);
+        }
     }
-    attached.one(&MAPPING, &mut |_, function| {
-        let name = format!("kprobe_{}", MAPPING.program);
-        attach_kprobe(ebpf, &name, function).map(|()| vec![name])
-    })?;
-    Ok(attached.chosen(ModeChoice::Kprobe))
+    Ok(Chosen { mode: ModeChoice::Kprobe, programs, by_loop })
 }
 
 fn by_syscall(ebpf: &mut Ebpf, types: &aya::Btf, release: &str) -> Result<Chosen, String> {
@@ -104,54 +111,34 @@ fn by_syscall(ebpf: &mut Ebpf, types: &aya::Btf, release: &str) -> Result<Chosen
             Err(error) => reasons.push(format!("{BY_PERF}: {}", chain(&error))),
         }
     }
-    for (by_loop, program) in [(true, "sys_exit_loop"), (false, "sys_exit_flat")] {
-        match attach_tracepoint(ebpf, program, "sys_exit", types) {
-            Ok(()) => return Ok(Chosen { mode, programs: vec![program.to_owned()], by_loop }),
-            Err(error) => reasons.push(format!("{program}: {}", chain(&error))),
-        }
+    let by_loop = has_loop(ebpf);
+    let program = if by_loop { "sys_exit_loop" } else { "sys_exit_flat" };
+    match attach_tracepoint(ebpf, program, "sys_exit", types) {
+        Ok(()) => return Ok(Chosen { mode, programs: vec![program.to_owned()], by_loop }),
+        Err(error) => reasons.push(format!("{program}: {}", chain(&error))),
     }
     Err(reasons.join("; "))
 }
 
-/// The programs of a mode that are attached so far.
-#[derive(Default)]
-struct Attached {
-    programs: Vec<String>,
-    /// The way that the first program showed to be possible.
-    way: Option<(bool, &'static str)>,
-}
-
-impl Attached {
-    /// Attaches to one function: by `attach`, which takes the ending of the program's name and the function's.
-    fn one(
-        &mut self,
-        hook: &Hook,
-        attach: &mut dyn FnMut(&str, &str) -> Result<Vec<String>, ProgramError>,
-    ) -> Result<(), String> {
+impl Hook {
+    /// Attaches to the first of the function's names that this kernel takes. Returns whether there was one; an
+    /// error tells why not, where this host cannot do without.
+    fn take(&self, mut attach: impl FnMut(&str) -> Result<(), ProgramError>) -> Result<bool, String> {
         let mut reasons = Vec::new();
-        for way in self.way.map_or_else(|| WAYS.to_vec(), |way| vec![way]) {
-            for function in hook.functions {
-                match attach(way.1, function) {
-                    Ok(names) => {
-                        self.way = Some(way);
-                        self.programs.extend(names);
-                        return Ok(());
-                    }
-                    Err(error) => reasons.push(format!("{function}: {}", chain(&error))),
-                }
+        for function in self.functions {
+            match attach(function) {
+                Ok(()) => return Ok(true),
+                Err(error) => reasons.push(format!("{function}: {}", chain(&error))),
             }
         }
-        if hook.need.applies() { Err(reasons.join("; ")) } else { Ok(()) }
-    }
-
-    fn chosen(self, mode: ModeChoice) -> Chosen {
-        Chosen { mode, programs: self.programs, by_loop: self.way.is_some_and(|(by_loop, _)| by_loop) }
+        if self.need.applies() { Err(reasons.join("; ")) } else { Ok(false) }
     }
 }
 
 /// What to say when no mode can run.
 pub(super) fn unable(refusals: &[(ModeChoice, String)]) -> Error {
-    let told: Vec<_> = refusals.iter().map(|(mode, reason)| format!("mode {}: {reason}", mode.name())).collect();
+    let told: Vec<_> =
+        refusals.iter().map(|(mode, reason)| format!("mode {}: {reason}", mode.name())).collect();
     Error::Unable {
         what: format!("the kernel takes no programs that notice bytes ({})", told.join(" | ")),
         mend: "It needs Linux 5.10 or newer with BTF, and the capabilities BPF and PERFMON: \
@@ -188,7 +175,12 @@ fn attach_by_perf(ebpf: &mut Ebpf) -> Result<(), ProgramError> {
     Ok(())
 }
 
-fn attach_fexit(ebpf: &mut Ebpf, program: &str, function: &str, types: &aya::Btf) -> Result<(), ProgramError> {
+fn attach_fexit(
+    ebpf: &mut Ebpf,
+    program: &str,
+    function: &str,
+    types: &aya::Btf,
+) -> Result<(), ProgramError> {
     let program: &mut FExit = ebpf.program_mut(program).ok_or(ProgramError::NotLoaded)?.try_into()?;
     program.load(function, types)?;
     program.attach()?;

@@ -126,9 +126,11 @@ pub(super) fn offsets(types: &[u8]) -> Result<Vec<(&'static str, u32)>, Error> {
             None if OPTIONAL.contains(&name) => Ok((name, ABSENT)),
             None => Err(unable_types(&format!("it does not tell of {path} in struct {of}"))),
         })
-        .chain(ITERATOR_KINDS.iter().map(|&(name, kind)| {
-            Ok((name, btf.constant("iter_type", kind).unwrap_or(ABSENT)))
-        }))
+        .chain(
+            ITERATOR_KINDS
+                .iter()
+                .map(|&(name, kind)| Ok((name, btf.constant("iter_type", kind).unwrap_or(ABSENT)))),
+        )
         .chain([Ok(("KIND_MASK", kind_mask(&btf)))])
         .collect()
 }

@@ -147,7 +147,7 @@ fn attempt(survey: &mut Survey) {
     }
     let multi = is_uprobe_multi_supported(UProbeMultiFeature::LinkCreation).unwrap_or(false);
     for (name, usable, reason) in [
-        ("bpf_loop", by_loop, "copies calls of any size; without it (before 5.17) up to 8 MiB"),
+        ("bpf_loop", by_loop, "copies calls of any size; without it (before 5.17) up to 4 MiB"),
         ("uprobe_multi", multi, "probes libraries without CAP_SYS_ADMIN; without it (before 6.6) one by one"),
     ] {
         survey.features.push(Finding { name, usable, reason: reason.to_owned() });
@@ -160,7 +160,9 @@ fn how(mode: ModeChoice) -> &'static str {
     match mode {
         ModeChoice::Fexit => "programs at the return of the kernel functions that move bytes",
         ModeChoice::Kprobe => "probes at the entry and the return of the kernel functions that move bytes",
-        ModeChoice::Syscall | ModeChoice::Auto => "one program at the end of all system calls; blind to io_uring",
+        ModeChoice::Syscall | ModeChoice::Auto => {
+            "one program at the end of all system calls; blind to io_uring"
+        }
     }
 }
 

@@ -44,7 +44,8 @@ impl Verdicts {
             streams: map(ebpf, "STREAMS")?,
             decisions: map(ebpf, "DECISIONS")?,
             objects: map(ebpf, "TLS_OBJECTS")?,
-            decided: Array::try_from(take_map(ebpf, "DECIDED")?).map_err(|error| map_error("DECIDED", &error))?,
+            decided: Array::try_from(take_map(ebpf, "DECIDED")?)
+                .map_err(|error| map_error("DECIDED", &error))?,
             next: 0,
         })
     }

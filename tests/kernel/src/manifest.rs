@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::content::Content;
 use crate::streams::{Kind, Name};
+use crate::ways::By;
 
 /// One stream that the workload used.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -27,6 +28,18 @@ pub struct Entry {
     pub sent: u64,
     /// Bytes that were received: fewer, where the end of them was thrown away unread.
     pub received: u64,
+    /// How it was sent.
+    #[serde(default)]
+    pub sent_by: By,
+    /// How it was received.
+    #[serde(default)]
+    pub received_by: By,
+    /// Bytes that were received in a way that hides them from an observer, which shows a gap of this size then.
+    #[serde(default)]
+    pub hidden: u64,
+    /// Threads of the kernel may have moved the bytes for the process.
+    #[serde(default)]
+    pub by_kernel_threads: bool,
     /// What was received, byte for byte, where it was kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,

@@ -10,6 +10,7 @@ use crate::calls::by_read;
 use crate::content::Content;
 use crate::manifest::{self, Entry};
 use crate::streams::{Kind, Stream};
+use crate::ways::By;
 
 /// How much.
 #[derive(Args, Clone, Debug)]
@@ -37,7 +38,7 @@ pub fn run(dir: &Path, amount: &Amount) -> Result<()> {
 }
 
 fn one(dir: &Path, amount: &Amount, number: usize) -> Result<Entry> {
-    let kind = if number.is_multiple_of(2) { Kind::Pipe } else { Kind::Unix };
+    let kind = KINDS[number % KINDS.len()];
     let Stream { sender, receiver, sending, receiving } = Stream::connect(kind, dir)?;
     let seed = 1000 + number as u64;
     let total = amount.mebibytes << 20;
@@ -66,8 +67,24 @@ fn one(dir: &Path, amount: &Amount, number: usize) -> Result<Entry> {
     ensure!(received == total, "{received} of {total} bytes came through");
     let case = format!("{kind:?} {number}");
     let pid = std::process::id();
-    Ok(Entry { case, kind, receiving, sending, pid, seed, sent: total, received, file: None })
+    let by = By::Calls;
+    Ok(Entry {
+        case,
+        kind,
+        receiving,
+        sending,
+        pid,
+        seed,
+        sent: total,
+        received,
+        sent_by: by,
+        received_by: by,
+        hidden: 0,
+        by_kernel_threads: false,
+        file: None,
+    })
 }
 
+const KINDS: [Kind; 4] = [Kind::Pipe, Kind::Unix, Kind::Tcp4, Kind::Tcp6];
 /// What one call moves: a full pipe.
 const BLOCK: usize = 65536;

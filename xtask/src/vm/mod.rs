@@ -23,16 +23,34 @@ pub struct Kernel {
     suite: &'static str,
     /// Which of Debian's archives the suite is in.
     archive: Archive,
+    /// The capture modes that it can run, best first.
+    pub modes: &'static [&'static str],
+    /// Whether it has TLS in the kernel, as a module.
+    pub ktls: bool,
 }
 
 /// Debian's archives.
 #[derive(Clone, Copy)]
 enum Archive {
     Main,
+    Security,
 }
 
 /// All kernels that the project is tested on, oldest first.
-pub const KERNELS: &[Kernel] = &[Kernel { name: "6.1", suite: "bookworm", archive: Archive::Main }];
+pub const KERNELS: &[Kernel] = &[
+    Kernel {
+        name: "5.10",
+        suite: "bullseye-security",
+        archive: Archive::Security,
+        modes: ALL_MODES,
+        ktls: false,
+    },
+    Kernel { name: "6.1", suite: "bookworm", archive: Archive::Main, modes: ALL_MODES, ktls: true },
+    Kernel { name: "6.12", suite: "trixie", archive: Archive::Main, modes: ALL_MODES, ktls: true },
+    // The newest that there is: 7.2 or later.
+    Kernel { name: "newest", suite: "sid", archive: Archive::Main, modes: ALL_MODES, ktls: true },
+];
+const ALL_MODES: &[&str] = &["fexit", "kprobe", "syscall"];
 
 /// Flags of `cargo xtask vm`.
 #[derive(clap::Subcommand)]

@@ -1,0 +1,178 @@
+//! What an observer leaves behind when it ends: nothing, however it ends, and nobody notices.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use aya::programs::{loaded_links, loaded_programs};
+
+use crate::check::{CAPTURE, Settings};
+use crate::observer::Observer;
+
+/// Ends an observer in each way while others use what it has hooked.
+pub fn run(settings: &Settings) -> Result<()> {
+    let dir = settings.dir.join("detach");
+    std::fs::create_dir_all(&dir)?;
+    let library = TlsUser::start()?;
+    let traffic = Traffic::default();
+    std::thread::scope(|scope| {
+        let worker = scope.spawn(|| traffic.flow());
+        let ended = [Observer::interrupt, Observer::kill].into_iter().try_for_each(|end| {
+            let before = Traces::now(&library)?;
+            let file = dir.join(CAPTURE);
+            let mut observer = Observer::record(&settings.observer, &settings.mode, &file, &[])?;
+            let during = Traces::now(&library)?;
+            before.ensure_attached(&during)?;
+            traffic.ensure_moving()?;
+            end(&mut observer)?;
+            before.ensure_back(&library)?;
+            traffic.ensure_moving()
+        });
+        traffic.over.store(true, Ordering::Relaxed);
+        worker.join().map_err(|_| anyhow::anyhow!("the traffic panicked"))?.context("traffic")?;
+        ended
+    })?;
+    println!("nothing stays of an observer that was interrupted, nor of one that was killed");
+    Ok(())
+}
+
+/// What shows in the kernel that somebody observes.
+#[derive(Debug, PartialEq)]
+struct Traces {
+    /// Numbers of all loaded programs.
+    programs: BTreeSet<u32>,
+    /// Numbers of all links.
+    links: BTreeSet<u32>,
+    /// Probes that were made through the trace files.
+    events: Vec<String>,
+    /// The code of a TLS library as a process has it: a probe is a breakpoint in there.
+    code: Vec<u8>,
+}
+
+impl Traces {
+    fn now(library: &TlsUser) -> Result<Self> {
+        // One may go between being listed and being looked at.
+        let programs = loaded_programs().filter_map(Result::ok).map(|program| program.id()).collect();
+        let links = loaded_links().filter_map(Result::ok).map(|link| link.id()).collect();
+        let folders = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
+        let files = folders.into_iter().flat_map(|folder| {
+            ["uprobe_events", "kprobe_events"].map(|file| std::fs::read_to_string(format!("{folder}/{file}")))
+        });
+        let events = files.filter_map(Result::ok).flat_map(|text| lines(&text)).collect();
+        Ok(Self { programs, links, events, code: library.code()? })
+    }
+
+    fn ensure_attached(&self, now: &Self) -> Result<()> {
+        ensure!(now.programs.difference(&self.programs).next().is_some(), "no program was loaded");
+        ensure!(now.code != self.code, "no library function was probed");
+        Ok(())
+    }
+
+    /// Waits until all is as it was. The kernel takes things apart after the last use of them, which is later than
+    /// the end of the process.
+    fn ensure_back(&self, library: &TlsUser) -> Result<()> {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            let now = Self::now(library)?;
+            let programs: Vec<_> = now.programs.difference(&self.programs).collect();
+            let links: Vec<_> = now.links.difference(&self.links).collect();
+            let code = now.code == self.code;
+            if programs.is_empty() && links.is_empty() && now.events == self.events && code {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                bail!(
+                    "there are still programs {programs:?}, links {links:?}, events {:?}; library unprobed: {code}",
+                    now.events
+                );
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+fn lines(text: &str) -> Vec<String> {
+    text.lines().map(str::to_owned).collect()
+}
+
+/// A process that has a TLS library and does nothing with it.
+struct TlsUser {
+    child: Child,
+    _input: ChildStdin,
+}
+
+impl TlsUser {
+    fn start() -> Result<Self> {
+        let mut python = Command::new("python3");
+        python.args(["-c", "import ssl, sys; print('ready', flush=True); sys.stdin.read()"]);
+        let mut child = python.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().context("python3")?;
+        let (input, output) = (child.stdin.take(), child.stdout.take());
+        let user = Self { child, _input: input.context("no input")? };
+        let mut line = String::new();
+        BufReader::new(output.context("no output")?).read_line(&mut line)?;
+        ensure!(line.trim() == "ready", "python3 has no module ssl");
+        Ok(user)
+    }
+
+    /// The code of the library, as it is in the process's memory.
+    fn code(&self) -> Result<Vec<u8>> {
+        let maps = std::fs::read_to_string(format!("/proc/{}/maps", self.child.id()))?;
+        let line = maps.lines().find(|line| line.contains("libssl") && line.contains(" r-xp "));
+        let range = line.and_then(|line| line.split(' ').next()).context("python3 has no libssl")?;
+        let (from, to) = range.split_once('-').context("no range")?;
+        let (from, to) = (u64::from_str_radix(from, 16)?, u64::from_str_radix(to, 16)?);
+        let mut memory = std::fs::File::open(format!("/proc/{}/mem", self.child.id()))?;
+        memory.seek(SeekFrom::Start(from))?;
+        let mut code = vec![0; usize::try_from(to - from)?];
+        memory.read_exact(&mut code)?;
+        Ok(code)
+    }
+}
+
+impl Drop for TlsUser {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Bytes that go to and fro all the time.
+#[derive(Default)]
+struct Traffic {
+    rounds: AtomicU64,
+    over: AtomicBool,
+}
+
+impl Traffic {
+    /// Sends calls to itself and checks what arrives.
+    fn flow(&self) -> Result<()> {
+        let (mut reader, mut writer) = std::io::pipe()?;
+        while !self.over.load(Ordering::Relaxed) {
+            let round = self.rounds.load(Ordering::Relaxed);
+            let line = format!(r#"{{"jsonrpc":"2.0","id":{round},"method":"ping"}}"#) + "\n";
+            writer.write_all(line.as_bytes())?;
+            let mut arrived = vec![0; line.len()];
+            reader.read_exact(&mut arrived)?;
+            ensure!(arrived == line.as_bytes(), "other bytes arrived than were sent");
+            self.rounds.fetch_add(1, Ordering::Relaxed);
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        Ok(())
+    }
+
+    fn ensure_moving(&self) -> Result<()> {
+        let (begin, deadline) = (self.rounds.load(Ordering::Relaxed), Instant::now() + DEADLINE);
+        while self.rounds.load(Ordering::Relaxed) < begin + ROUNDS {
+            ensure!(Instant::now() < deadline, "the traffic stands still");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
+    }
+}
+
+/// Enough to be sure that something moves.
+const ROUNDS: u64 = 50;
+const DEADLINE: Duration = Duration::from_secs(60);

@@ -21,6 +21,9 @@ pub struct Amount {
     /// Mebibytes on each.
     #[arg(long, default_value_t = 16)]
     mebibytes: u64,
+    /// Also TCP, where a message has no end that could be found again after a loss.
+    #[arg(long)]
+    tcp: bool,
 }
 
 /// Pushes everything through and writes the manifest.
@@ -38,7 +41,8 @@ pub fn run(dir: &Path, amount: &Amount) -> Result<()> {
 }
 
 fn one(dir: &Path, amount: &Amount, number: usize) -> Result<Entry> {
-    let kind = KINDS[number % KINDS.len()];
+    let kinds = if amount.tcp { &KINDS[..] } else { &KINDS[..2] };
+    let kind = kinds[number % kinds.len()];
     let Stream { sender, receiver, sending, receiving } = Stream::connect(kind, dir)?;
     let seed = 1000 + number as u64;
     let total = amount.mebibytes << 20;

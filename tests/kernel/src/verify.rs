@@ -42,14 +42,19 @@ impl fmt::Display for Report {
 
 /// Compares; an error names the streams that are wrong and where.
 pub fn compare(truth: &[Entry], capture: &Capture, rules: &Rules) -> Result<Report> {
-    let (mut sent, mut seen, mut wrong) = (0, 0, Vec::new());
+    let (mut sent, mut seen, mut wrong, mut each) = (0, 0, Vec::new(), Vec::new());
     for entry in truth {
         if !is_seen(entry.received_by, capture) {
             wrong.extend(unseen(entry, capture).err().map(|error| format!("{}: {error:#}", entry.case)));
             continue;
         }
         match stream(entry, capture, rules) {
-            Ok(bytes) => seen += bytes,
+            Ok(bytes) => {
+                seen += bytes;
+                if bytes < entry.received {
+                    each.push(format!("{}: {bytes} of {}", entry.case, entry.received));
+                }
+            }
             Err(error) => wrong.push(format!("{}: {error:#}", entry.case)),
         }
         sent += entry.received;
@@ -58,12 +63,16 @@ pub fn compare(truth: &[Entry], capture: &Capture, rules: &Rules) -> Result<Repo
     ensure!(seen > 0, "nothing was recorded");
     let counted = capture.lost.values().map(|(_, bytes)| bytes).sum();
     let missing = sent - seen;
-    ensure!(missing <= counted, "{missing} bytes are missing, {counted} counted: {:?}", capture.lost);
+    let unbalanced = || {
+        let streams = each.join("\n");
+        format!("{missing} bytes are missing, {counted} counted: {:?}\n{streams}", capture.lost)
+    };
+    ensure!(missing <= counted, unbalanced());
     if rules.overload {
         ensure!(missing > 0, "nothing was lost: the ring is too large for this load");
     }
     if rules.alone {
-        ensure!(missing == counted, "{missing} bytes are missing, {counted} counted: {:?}", capture.lost);
+        ensure!(missing == counted, unbalanced());
     }
     Ok(Report { streams: truth.len(), sent, seen, counted })
 }

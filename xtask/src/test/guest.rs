@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
-use crate::process::{self, Killed};
+use crate::process::Killed;
 
 /// Flags of `cargo xtask guest`.
 #[derive(clap::Args)]
@@ -35,15 +35,13 @@ pub const STEPS: [(&str, bool); 8] = [
     ("exact", false),
     ("io-uring", false),
     ("splice", false),
-    (KTLS, true),
+    ("ktls", true),
     ("overload", false),
     ("detach", false),
     (SESSION, false),
 ];
 /// The kernel accepts the programs.
 const LOAD: &str = "load";
-/// Plaintext that the kernel encrypts.
-const KTLS: &str = "ktls";
 /// Real clients and servers.
 const SESSION: &str = "session";
 
@@ -64,10 +62,6 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 impl Arguments {
     fn ended(&self, mode: &str, step: &str) -> Result<Ended> {
         println!("-- {mode}: {step}");
-        if step == KTLS {
-            // The kernel would look for the program that loads it among the files that it has started with.
-            process::run(Command::new("modprobe").arg("tls"))?;
-        }
         let began = Instant::now();
         let well = succeeds(&mut self.command(mode, step)?)?;
         let seconds = began.elapsed().as_secs();

@@ -11,6 +11,7 @@ use aya::programs::{loaded_links, loaded_programs};
 
 use crate::check::{CAPTURE, Settings};
 use crate::observer::Observer;
+use crate::release;
 
 /// Ends an observer in each way while others use what it has hooked.
 pub fn run(settings: &Settings) -> Result<()> {
@@ -21,14 +22,14 @@ pub fn run(settings: &Settings) -> Result<()> {
     std::thread::scope(|scope| {
         let worker = scope.spawn(|| traffic.flow());
         let ended = [Observer::interrupt, Observer::kill].into_iter().try_for_each(|end| {
-            let before = Traces::now(&library)?;
+            let before = Traces::none(&library)?;
             let file = dir.join(CAPTURE);
             let mut observer = Observer::record(&settings.observer, &settings.mode, &file, &[])?;
-            let during = Traces::now(&library)?;
-            before.ensure_attached(&during)?;
+            let during = Traces::of(&observer, &library)?;
+            during.ensure_attached(&before)?;
             traffic.ensure_moving()?;
             end(&mut observer)?;
-            before.ensure_back(&library)?;
+            during.ensure_gone(&before, &library)?;
             traffic.ensure_moving()
         });
         traffic.over.store(true, Ordering::Relaxed);
@@ -39,59 +40,86 @@ pub fn run(settings: &Settings) -> Result<()> {
     Ok(())
 }
 
-/// What shows in the kernel that somebody observes.
-#[derive(Debug, PartialEq)]
+/// What shows of an observer: what it holds, and what anybody can see of it in a file and in a process.
+#[derive(Debug)]
 struct Traces {
-    /// Numbers of all loaded programs.
+    /// Numbers of the programs that it has loaded.
     programs: BTreeSet<u32>,
-    /// Numbers of all links.
+    /// Numbers of its links.
     links: BTreeSet<u32>,
-    /// Probes that were made through the trace files.
+    /// Probes that were made through the trace files, whoever did.
     events: Vec<String>,
     /// The code of a TLS library as a process has it: a probe is a breakpoint in there.
     code: Vec<u8>,
 }
 
 impl Traces {
-    fn now(library: &TlsUser) -> Result<Self> {
-        // One may go between being listed and being looked at.
-        let programs = loaded_programs().filter_map(Result::ok).map(|program| program.id()).collect();
-        let links = loaded_links().filter_map(Result::ok).map(|link| link.id()).collect();
-        let folders = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
-        let files = folders.into_iter().flat_map(|folder| {
-            ["uprobe_events", "kprobe_events"].map(|file| std::fs::read_to_string(format!("{folder}/{file}")))
-        });
-        let events = files.filter_map(Result::ok).flat_map(|text| lines(&text)).collect();
-        Ok(Self { programs, links, events, code: library.code()? })
+    /// How it looks with nobody that observes.
+    fn none(library: &TlsUser) -> Result<Self> {
+        Ok(Self {
+            programs: BTreeSet::new(),
+            links: BTreeSet::new(),
+            events: events(),
+            code: library.code()?,
+        })
     }
 
-    fn ensure_attached(&self, now: &Self) -> Result<()> {
-        ensure!(now.programs.difference(&self.programs).next().is_some(), "no program was loaded");
-        ensure!(now.code != self.code, "no library function was probed");
+    fn of(observer: &Observer, library: &TlsUser) -> Result<Self> {
+        let mut traces = Self::none(library)?;
+        for entry in std::fs::read_dir(format!("/proc/{}/fdinfo", observer.pid()))? {
+            let Ok(facts) = std::fs::read_to_string(entry?.path()) else { continue }; // closed meanwhile
+            let number = |key: &str| -> Option<u32> {
+                let value = facts.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
+                value.and_then(|value| value.trim().parse().ok())
+            };
+            traces.programs.extend(number("prog_id").filter(|_| number("link_id").is_none()));
+            traces.links.extend(number("link_id"));
+        }
+        Ok(traces)
+    }
+
+    /// Checks that the observer shows, or its absence would show nothing later.
+    fn ensure_attached(&self, before: &Self) -> Result<()> {
+        let loaded: BTreeSet<_> =
+            loaded_programs().filter_map(Result::ok).map(|program| program.id()).collect();
+        ensure!(!self.programs.is_empty(), "the observer holds no program");
+        ensure!(self.programs.is_subset(&loaded), "the kernel does not list the observer's programs");
+        let probes = release::of_this_kernel()? >= LIBRARIES;
+        ensure!(!probes || self.code != before.code, "no library function was probed");
         Ok(())
     }
 
-    /// Waits until all is as it was. The kernel takes things apart after the last use of them, which is later than
-    /// the end of the process.
-    fn ensure_back(&self, library: &TlsUser) -> Result<()> {
+    /// Waits until all is as it was before. The kernel takes things apart after the last use of them, which is later
+    /// than the end of the process.
+    fn ensure_gone(&self, before: &Self, library: &TlsUser) -> Result<()> {
         let deadline = Instant::now() + DEADLINE;
         loop {
-            let now = Self::now(library)?;
-            let programs: Vec<_> = now.programs.difference(&self.programs).collect();
-            let links: Vec<_> = now.links.difference(&self.links).collect();
-            let code = now.code == self.code;
-            if programs.is_empty() && links.is_empty() && now.events == self.events && code {
+            // One may go between being listed and being looked at.
+            let loaded = loaded_programs().filter_map(Result::ok).map(|program| program.id());
+            let programs: Vec<_> = loaded.filter(|id| self.programs.contains(id)).collect();
+            let linked = loaded_links().filter_map(Result::ok).map(|link| link.id());
+            let links: Vec<_> = linked.filter(|id| self.links.contains(id)).collect();
+            let (events, unprobed) = (events(), library.code()? == before.code);
+            if programs.is_empty() && links.is_empty() && events == before.events && unprobed {
                 return Ok(());
             }
             if Instant::now() > deadline {
                 bail!(
-                    "there are still programs {programs:?}, links {links:?}, events {:?}; library unprobed: {code}",
-                    now.events
+                    "still there: programs {programs:?}, links {links:?}, {events:?}; code restored: {unprobed}"
                 );
             }
             std::thread::sleep(Duration::from_millis(50));
         }
     }
+}
+
+/// The probes that the trace files list.
+fn events() -> Vec<String> {
+    let folders = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
+    let files = folders.into_iter().flat_map(|folder| {
+        ["uprobe_events", "kprobe_events"].map(|file| std::fs::read_to_string(format!("{folder}/{file}")))
+    });
+    files.filter_map(Result::ok).flat_map(|text| lines(&text)).collect()
 }
 
 fn lines(text: &str) -> Vec<String> {
@@ -173,6 +201,8 @@ impl Traffic {
     }
 }
 
+/// Kernels before this one cannot tell a program which of its probes was hit, and libraries are not probed there.
+const LIBRARIES: (u32, u32) = (5, 15);
 /// Enough to be sure that something moves.
 const ROUNDS: u64 = 50;
 const DEADLINE: Duration = Duration::from_secs(60);

@@ -39,6 +39,11 @@ impl Observer {
         }
     }
 
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
     /// Ends it as Ctrl-C does, which has to succeed.
     pub fn interrupt(&mut self) -> Result<()> {
         let status = self.end_by(Signal::INT)?;

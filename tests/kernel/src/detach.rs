@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -26,7 +27,7 @@ pub fn run(settings: &Settings) -> Result<()> {
             let file = dir.join(CAPTURE);
             let mut observer = Observer::record(&settings.observer, &settings.mode, &file, &[])?;
             let during = Traces::of(&observer, &library)?;
-            during.ensure_attached(&before)?;
+            during.ensure_attached()?;
             traffic.ensure_moving()?;
             end(&mut observer)?;
             during.ensure_gone(&before, &library)?;
@@ -51,17 +52,15 @@ struct Traces {
     events: Vec<String>,
     /// The code of a TLS library as a process has it: a probe is a breakpoint in there.
     code: Vec<u8>,
+    /// The same in its file.
+    unprobed: Vec<u8>,
 }
 
 impl Traces {
     /// How it looks with nobody that observes.
     fn none(library: &TlsUser) -> Result<Self> {
-        Ok(Self {
-            programs: BTreeSet::new(),
-            links: BTreeSet::new(),
-            events: events(),
-            code: library.code()?,
-        })
+        let (code, unprobed) = library.code()?;
+        Ok(Self { programs: BTreeSet::new(), links: BTreeSet::new(), events: events(), code, unprobed })
     }
 
     fn of(observer: &Observer, library: &TlsUser) -> Result<Self> {
@@ -79,13 +78,13 @@ impl Traces {
     }
 
     /// Checks that the observer shows, or its absence would show nothing later.
-    fn ensure_attached(&self, before: &Self) -> Result<()> {
+    fn ensure_attached(&self) -> Result<()> {
         let loaded: BTreeSet<_> =
             loaded_programs().filter_map(Result::ok).map(|program| program.id()).collect();
         ensure!(!self.programs.is_empty(), "the observer holds no program");
         ensure!(self.programs.is_subset(&loaded), "the kernel does not list the observer's programs");
         let probes = release::of_this_kernel()? >= LIBRARIES;
-        ensure!(!probes || self.code != before.code, "no library function was probed");
+        ensure!(!probes || self.code != self.unprobed, "no library function was probed");
         Ok(())
     }
 
@@ -99,13 +98,16 @@ impl Traces {
             let programs: Vec<_> = loaded.filter(|id| self.programs.contains(id)).collect();
             let linked = loaded_links().filter_map(Result::ok).map(|link| link.id());
             let links: Vec<_> = linked.filter(|id| self.links.contains(id)).collect();
-            let (events, unprobed) = (events(), library.code()? == before.code);
+            let (events, code) = (events(), library.code()?.0);
+            // Somebody else may observe too, all the time or no longer.
+            let unprobed = code == before.code || code == before.unprobed;
             if programs.is_empty() && links.is_empty() && events == before.events && unprobed {
                 return Ok(());
             }
             if Instant::now() > deadline {
+                let probed = code.iter().zip(&before.unprobed).filter(|(now, file)| now != file).count();
                 bail!(
-                    "still there: programs {programs:?}, links {links:?}, {events:?}; code restored: {unprobed}"
+                    "still there: programs {programs:?}, links {links:?}, {events:?}, {probed} bytes of probes"
                 );
             }
             std::thread::sleep(Duration::from_millis(50));
@@ -145,19 +147,29 @@ impl TlsUser {
         Ok(user)
     }
 
-    /// The code of the library, as it is in the process's memory.
-    fn code(&self) -> Result<Vec<u8>> {
+    /// The code of the library as it is in the process's memory, and as it is in the file.
+    fn code(&self) -> Result<(Vec<u8>, Vec<u8>)> {
         let maps = std::fs::read_to_string(format!("/proc/{}/maps", self.child.id()))?;
         let line = maps.lines().find(|line| line.contains("libssl") && line.contains(" r-xp "));
-        let range = line.and_then(|line| line.split(' ').next()).context("python3 has no libssl")?;
+        let words: Vec<_> = line.context("python3 has no libssl")?.split_whitespace().collect();
+        let [range, _, offset, .., path] = words[..] else { bail!("no path") };
         let (from, to) = range.split_once('-').context("no range")?;
-        let (from, to) = (u64::from_str_radix(from, 16)?, u64::from_str_radix(to, 16)?);
-        let mut memory = std::fs::File::open(format!("/proc/{}/mem", self.child.id()))?;
-        memory.seek(SeekFrom::Start(from))?;
-        let mut code = vec![0; usize::try_from(to - from)?];
-        memory.read_exact(&mut code)?;
-        Ok(code)
+        let number = |text: &str| u64::from_str_radix(text, 16);
+        let len = usize::try_from(number(to)? - number(from)?)?;
+        let memory = format!("/proc/{}/mem", self.child.id());
+        let in_file = part(Path::new(path), number(offset)?, len)?;
+        Ok((part(Path::new(&memory), number(from)?, len)?, in_file))
     }
+}
+
+/// At most `len` bytes of a file; what is mapped behind its end is zero.
+fn part(path: &Path, from: u64, len: usize) -> Result<Vec<u8>> {
+    let mut file = std::fs::File::open(path).with_context(|| format!("opening {}", path.display()))?;
+    file.seek(SeekFrom::Start(from))?;
+    let mut bytes = Vec::with_capacity(len);
+    file.take(len as u64).read_to_end(&mut bytes)?;
+    bytes.resize(len, 0);
+    Ok(bytes)
 }
 
 impl Drop for TlsUser {

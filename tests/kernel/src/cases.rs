@@ -145,6 +145,7 @@ fn one(dir: &Path, kind: Kind, way: &Way, number: usize, plan: &Plan) -> Result<
         hidden,
         by_kernel_threads: release::of_this_kernel()? < RINGS_OF_PROCESSES
             && [way.sent_by, way.received_by].contains(&By::Ring),
+        introduced: false,
         file: Some(file),
     })
 }

@@ -40,6 +40,9 @@ pub struct Entry {
     /// Threads of the kernel may have moved the bytes for the process.
     #[serde(default)]
     pub by_kernel_threads: bool,
+    /// A short call stands in front.
+    #[serde(default)]
+    pub introduced: bool,
     /// What was received, byte for byte, where it was kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
@@ -48,6 +51,9 @@ pub struct Entry {
 impl Entry {
     /// What was sent.
     pub fn content(&self) -> Content {
+        if self.introduced {
+            return Content::introduced(self.kind, self.seed, self.sent);
+        }
         Content::new(self.kind, self.seed, self.sent)
     }
 }

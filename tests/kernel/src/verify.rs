@@ -220,6 +220,7 @@ mod tests {
             received_by: By::Calls,
             hidden: 0,
             by_kernel_threads: false,
+            introduced: false,
             file: None,
         }
     }

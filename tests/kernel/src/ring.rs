@@ -5,6 +5,7 @@
 use std::cell::RefCell;
 use std::fs::File;
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use compio_buf::{BufResult, IntoInner};
@@ -15,7 +16,8 @@ use tokio_uring::buf::BoundedBuf as _;
 use tokio_uring::buf::fixed::FixedBufRegistry;
 
 thread_local! {
-    static RING: RefCell<Option<Proactor>> = const { RefCell::new(None) };
+    static PLAIN: RefCell<Option<Proactor>> = const { RefCell::new(None) };
+    static POLLED: RefCell<Option<Proactor>> = const { RefCell::new(None) };
     static FIXED: RefCell<Option<Fixed>> = const { RefCell::new(None) };
 }
 
@@ -59,6 +61,16 @@ pub fn by_recvmsg(end: BorrowedFd<'_>, room: usize) -> Result<Vec<u8>> {
     received_in_segments(RecvVectored::new(owned(end)?, rooms(room), RecvFlags::empty()))
 }
 
+/// A thread of the kernel looks for work, so that not even one system call puts it into the ring.
+pub fn by_polled_write(end: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize> {
+    Ok(done(Ring::Polled, Write::new(owned(end)?, bytes.to_vec()))?.0)
+}
+
+pub fn by_polled_read(end: BorrowedFd<'_>, room: usize) -> Result<Vec<u8>> {
+    let (len, read) = done(Ring::Polled, Read::new(owned(end)?, vec![0; room]))?;
+    Ok(shortened(read.into_inner(), len))
+}
+
 /// From a registered buffer.
 pub fn by_write_fixed(end: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize> {
     let file = tokio_uring::fs::File::from_std(File::from(owned(end)?));
@@ -100,21 +112,19 @@ fn with_fixed<T>(act: impl FnOnce(&Fixed) -> Result<T>) -> Result<T> {
 }
 
 fn sent<T: OpCode + 'static>(operation: T) -> Result<usize> {
-    Ok(done(operation)?.0)
+    Ok(done(Ring::Plain, operation)?.0)
 }
 
 fn received<T: OpCode + IntoInner<Inner = Vec<u8>> + 'static>(operation: T) -> Result<Vec<u8>> {
-    let (len, operation) = done(operation)?;
-    let mut bytes = operation.into_inner();
-    bytes.truncate(len);
-    Ok(bytes)
+    let (len, operation) = done(Ring::Plain, operation)?;
+    Ok(shortened(operation.into_inner(), len))
 }
 
 fn received_in_segments<T>(operation: T) -> Result<Vec<u8>>
 where
     T: OpCode + IntoInner<Inner = Vec<Vec<u8>>> + 'static,
 {
-    let (mut left, operation) = done(operation)?;
+    let (mut left, operation) = done(Ring::Plain, operation)?;
     let mut bytes = Vec::with_capacity(left);
     for segment in operation.into_inner() {
         let here = left.min(segment.len());
@@ -124,13 +134,23 @@ where
     Ok(bytes)
 }
 
+fn shortened(mut bytes: Vec<u8>, len: usize) -> Vec<u8> {
+    bytes.truncate(len);
+    bytes
+}
+
 /// Puts one operation into this thread's ring and waits for its end.
-fn done<T: OpCode + 'static>(operation: T) -> Result<(usize, T)> {
-    RING.with_borrow_mut(|ring| {
-        if ring.is_none() {
-            *ring = Some(Proactor::new().context("no io_uring")?);
+fn done<T: OpCode + 'static>(ring: Ring, operation: T) -> Result<(usize, T)> {
+    let own = if ring == Ring::Polled { &POLLED } else { &PLAIN };
+    own.with_borrow_mut(|place| {
+        if place.is_none() {
+            let mut settings = Proactor::builder();
+            if ring == Ring::Polled {
+                settings.sqpoll_idle(POLL_IDLE);
+            }
+            *place = Some(settings.build().context("no io_uring")?);
         }
-        let ring = ring.as_mut().context("no ring")?;
+        let ring = place.as_mut().context("no ring")?;
         let mut entry = ring.push(operation);
         loop {
             match entry {
@@ -142,6 +162,13 @@ fn done<T: OpCode + 'static>(operation: T) -> Result<(usize, T)> {
             }
         }
     })
+}
+
+/// Which of a thread's rings.
+#[derive(Clone, Copy, PartialEq)]
+enum Ring {
+    Plain,
+    Polled,
 }
 
 /// Uneven parts with an empty one between them.
@@ -162,3 +189,5 @@ fn owned(end: BorrowedFd<'_>) -> Result<OwnedFd> {
 }
 
 const FIXED_LEN: usize = 262_144;
+/// How long the kernel's thread looks for work before it sleeps.
+const POLL_IDLE: Duration = Duration::from_millis(5);

@@ -116,7 +116,7 @@ pub const EMPTY_FIRST_MESSAGE: Way = Way {
 };
 
 /// io_uring, at both ends or at one.
-pub const RINGS: [Way; 7] = [
+pub const RINGS: [Way; 8] = [
     Way { name: "ring: write, read", ..RING },
     Way { name: "ring: writev, readv", send: ring::by_writev, receive: ring::by_readv, ..RING },
     Way { name: "ring: send, recv", on: On::Sockets, send: ring::by_send, receive: ring::by_recv, ..RING },
@@ -131,6 +131,13 @@ pub const RINGS: [Way; 7] = [
         name: "ring: registered buffers",
         send: ring::by_write_fixed,
         hidden: Some(ring::by_read_fixed),
+        ..RING
+    },
+    Way {
+        name: "polled ring: write, read",
+        since: (5, 13),
+        send: ring::by_polled_write,
+        receive: ring::by_polled_read,
         ..RING
     },
     Way { name: "write; ring: read", sent_by: By::Calls, send: calls::by_write, ..RING },

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
 use crate::process::Killed;
 
@@ -51,6 +51,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         for step in &arguments.steps {
             let ended = arguments.ended(mode, step)?;
             println!("{ended}");
+            if ended.seconds >= LIMIT.as_secs() {
+                bail!("{step} did not end, and what it has started would disturb the others");
+            }
             if step == LOAD && !ended.well {
                 break; // the others would each wait in vain
             }
@@ -104,7 +107,6 @@ fn succeeds(command: &mut Command) -> Result<bool> {
             return Ok(status.success());
         }
         if Instant::now() > deadline {
-            println!("it did not end within {} s", LIMIT.as_secs());
             return Ok(false);
         }
         std::thread::sleep(Duration::from_millis(50));

@@ -12,7 +12,8 @@ use observer_common::table::StreamState;
 
 use crate::emit;
 use crate::maps::{NEW_THREAD, STREAMS, THREADS};
-use crate::moved::{Call, Direction};
+use crate::call::Call;
+use crate::moved::Direction;
 
 /// Bytes that a thread moved: on which stream, how many, and when.
 #[repr(C)]

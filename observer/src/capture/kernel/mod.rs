@@ -20,6 +20,8 @@ pub mod btf;
 #[cfg(feature = "kernel")]
 mod control;
 #[cfg(feature = "kernel")]
+mod hooks;
+#[cfg(feature = "kernel")]
 mod losses;
 #[cfg(feature = "kernel")]
 mod mode;
@@ -97,7 +99,7 @@ pub const DEFAULT_PACE: Duration = Duration::from_millis(5);
 pub struct StartFacts {
     /// Release of the running kernel.
     pub kernel: String,
-    /// The mode that runs: `syscall`.
+    /// The mode that runs.
     pub mode: String,
     /// Probes attached: kernel programs, and places in libraries.
     pub attached_probes: usize,

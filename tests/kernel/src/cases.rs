@@ -139,10 +139,10 @@ fn one(dir: &Path, kind: Kind, way: &Way, number: usize, plan: &Plan) -> Result<
         pid: std::process::id(),
         seed: number as u64,
         sent: sent as u64,
-        received: received.len() as u64,
+        received: sent as u64,
         sent_by: way.sent_by,
         received_by: way.received_by,
-        hidden,
+        hidden: hidden + plan.discarded as u64,
         by_kernel_threads: release::of_this_kernel()? < RINGS_OF_PROCESSES
             && [way.sent_by, way.received_by].contains(&By::Ring),
         introduced: false,

@@ -26,7 +26,7 @@ pub struct Entry {
     pub seed: u64,
     /// Bytes that were sent.
     pub sent: u64,
-    /// Bytes that were received: fewer, where the end of them was thrown away unread.
+    /// Bytes that the receiver took out.
     pub received: u64,
     /// How it was sent.
     #[serde(default)]
@@ -34,7 +34,8 @@ pub struct Entry {
     /// How it was received.
     #[serde(default)]
     pub received_by: By,
-    /// Bytes that were received in a way that hides them from an observer, which shows a gap of this size then.
+    /// Bytes that were taken out in a way that hides them from an observer, or thrown away unread: it shows a gap of
+    /// this size then.
     #[serde(default)]
     pub hidden: u64,
     /// Threads of the kernel may have moved the bytes for the process.

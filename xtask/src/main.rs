@@ -27,6 +27,9 @@ enum Task {
     /// Observes one session with programs that are built already
     #[command(hide = true)]
     Session(demo::session::Arguments),
+    /// Runs a kernel's part of the matrix, in the guest
+    #[command(hide = true)]
+    Guest(test::guest::Arguments),
     /// Runs every suite there is
     Test(test::Arguments),
     /// Measures what observing costs
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
         Task::Setup(arguments) => setup::run(&arguments),
         Task::Demo => demo::run(),
         Task::Session(arguments) => demo::session::run(&arguments),
+        Task::Guest(arguments) => test::guest::run(&arguments),
         Task::Test(arguments) => test::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Check(arguments) => check::run(&arguments),

@@ -1,4 +1,4 @@
-//! The system calls, each as a way to send or to receive some bytes.
+//! The system calls that take a buffer: each sends or receives some bytes.
 
 use std::io::{IoSlice, IoSliceMut};
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -12,91 +12,7 @@ use rustix::net::{
     sendmsg,
 };
 
-/// Puts bytes in; returns how many went.
-pub type Send = fn(BorrowedFd<'_>, &[u8]) -> Result<usize>;
-/// Takes at most so many bytes out; none at the end.
-pub type Receive = fn(BorrowedFd<'_>, usize) -> Result<Vec<u8>>;
-
-/// A way to send with its way to receive.
-#[derive(Clone, Copy, Debug)]
-pub struct Way {
-    /// What people read.
-    pub name: &'static str,
-    /// Whether it needs a socket.
-    pub socket: bool,
-    /// Whether the calls return at once.
-    pub nonblocking: bool,
-    /// How to send.
-    pub send: Send,
-    /// How to receive.
-    pub receive: Receive,
-}
-
-/// All of them.
-pub const WAYS: [Way; 7] = [
-    Way { name: "write, read", socket: false, nonblocking: false, send: by_write, receive: by_read },
-    Way {
-        name: "the same, not blocking",
-        socket: false,
-        nonblocking: true,
-        send: by_write,
-        receive: by_read,
-    },
-    Way { name: "writev, readv", socket: false, nonblocking: false, send: by_writev, receive: by_readv },
-    Way {
-        name: "pwritev2, preadv2",
-        socket: false,
-        nonblocking: false,
-        send: by_pwritev2,
-        receive: by_preadv2,
-    },
-    Way { name: "sendto, recvfrom", socket: true, nonblocking: false, send: by_sendto, receive: by_recvfrom },
-    Way { name: "sendmsg, recvmsg", socket: true, nonblocking: false, send: by_sendmsg, receive: by_recvmsg },
-    SEVERAL_MESSAGES,
-];
-
-/// Several messages with one call.
-pub const SEVERAL_MESSAGES: Way = Way {
-    name: "sendmmsg, recvmmsg",
-    socket: true,
-    nonblocking: false,
-    send: by_sendmmsg,
-    receive: by_recvmmsg,
-};
-
-/// Segments of which the first ones are empty.
-pub const EMPTY_FIRST_VECTOR: Way = Way {
-    name: "writev, readv with empty segments first",
-    socket: false,
-    nonblocking: false,
-    send: |end, bytes| Ok(writev(end, &[IoSlice::new(&[]), IoSlice::new(&[]), IoSlice::new(bytes)])?),
-    receive: |end, room| {
-        filled(room, |buffer| {
-            let mut segments = [IoSliceMut::new(&mut []), IoSliceMut::new(&mut []), IoSliceMut::new(buffer)];
-            Ok(readv(end, &mut segments)?)
-        })
-    },
-};
-
-/// The same in a message.
-pub const EMPTY_FIRST_MESSAGE: Way = Way {
-    name: "sendmsg, recvmsg with an empty segment first",
-    socket: true,
-    nonblocking: false,
-    send: |end, bytes| {
-        let segments = [IoSlice::new(&[]), IoSlice::new(bytes)];
-        Ok(sendmsg(end, &segments, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL)?)
-    },
-    receive: |end, room| {
-        filled(room, |buffer| {
-            let mut segments = [IoSliceMut::new(&mut []), IoSliceMut::new(buffer)];
-            let mut control = RecvAncillaryBuffer::default();
-            Ok(recvmsg(end, &mut segments, &mut control, RecvFlags::empty())?.bytes)
-        })
-    },
-};
-
-fn by_write(end: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize> {
+pub fn by_write(end: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize> {
     retried(end, PollFlags::OUT, || write(end, bytes))
 }
 
@@ -105,40 +21,40 @@ pub fn by_read(end: BorrowedFd<'_>, room: usize) -> Result<Vec<u8>> {
     filled(room, |buffer| retried(end, PollFlags::IN, || read(end, &mut *buffer)))
 }
 
-fn by_writev(end: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize> {
+pub fn by_writev(end: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize> {
     Ok(writev(end, &segments(bytes))?)
 }
 
-fn by_readv(end: BorrowedFd<'_>, room: usize) -> Result<Vec<u8>> {
+pub fn by_readv(end: BorrowedFd<'_>, room: usize) -> Result<Vec<u8>> {
     filled(room, |buffer| Ok(readv(end, &mut segments_mut(buffer))?))
 }
 
-fn by_pwritev2(end: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize> {
+pub fn by_pwritev2(end: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize> {
     Ok(pwritev2(end, &segments(bytes), CURRENT, ReadWriteFlags::empty())?)
 }
 
-fn by_preadv2(end: BorrowedFd<'_>, room: usize) -> Result<Vec<u8>> {
+pub fn by_preadv2(end: BorrowedFd<'_>, room: usize) -> Result<Vec<u8>> {
     filled(room, |buffer| Ok(preadv2(end, &mut segments_mut(buffer), CURRENT, ReadWriteFlags::empty())?))
 }
 
-fn by_sendto(end: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize> {
+pub fn by_sendto(end: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize> {
     Ok(send(end, bytes, SendFlags::NOSIGNAL)?)
 }
 
 /// Looks at what is there twice before it takes it.
-fn by_recvfrom(end: BorrowedFd<'_>, room: usize) -> Result<Vec<u8>> {
+pub fn by_recvfrom(end: BorrowedFd<'_>, room: usize) -> Result<Vec<u8>> {
     let mut peeked = vec![0; room / 2 + 1];
     recv(end, &mut peeked, RecvFlags::PEEK)?;
     recv(end, &mut peeked, RecvFlags::PEEK | RecvFlags::TRUNC)?;
     filled(room, |buffer| Ok(recv(end, &mut *buffer, RecvFlags::empty())?.0))
 }
 
-fn by_sendmsg(end: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize> {
+pub fn by_sendmsg(end: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize> {
     Ok(sendmsg(end, &segments(bytes), &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL)?)
 }
 
 /// Looks at what is there before it takes it.
-fn by_recvmsg(end: BorrowedFd<'_>, room: usize) -> Result<Vec<u8>> {
+pub fn by_recvmsg(end: BorrowedFd<'_>, room: usize) -> Result<Vec<u8>> {
     let take = |buffer: &mut [u8], flags| {
         let message = recvmsg(end, &mut segments_mut(buffer), &mut RecvAncillaryBuffer::default(), flags)?;
         Ok(message.bytes)
@@ -147,7 +63,7 @@ fn by_recvmsg(end: BorrowedFd<'_>, room: usize) -> Result<Vec<u8>> {
     filled(room, |buffer| take(buffer, RecvFlags::empty()))
 }
 
-fn by_sendmmsg(end: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize> {
+pub fn by_sendmmsg(end: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize> {
     let parts: Vec<_> = bytes.chunks(bytes.len().div_ceil(3).max(1)).map(segments).collect();
     let mut controls: Vec<_> = parts.iter().map(|_| SendAncillaryBuffer::default()).collect();
     let mut messages: Vec<_> =
@@ -156,7 +72,7 @@ fn by_sendmmsg(end: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize> {
     Ok(messages.iter().take(sent).map(MMsgHdr::bytes_sent).sum())
 }
 
-fn by_recvmmsg(end: BorrowedFd<'_>, room: usize) -> Result<Vec<u8>> {
+pub fn by_recvmmsg(end: BorrowedFd<'_>, room: usize) -> Result<Vec<u8>> {
     let mut buffers = [vec![0; room / 3 + 1], vec![0; room / 3 + 1], vec![0; room / 3 + 1]];
     let mut slices: Vec<_> = buffers.iter_mut().map(|buffer| segments_mut(buffer)).collect();
     let mut headers = MultiHeaders::<SockaddrStorage>::preallocate(slices.len(), None);
@@ -164,6 +80,32 @@ fn by_recvmmsg(end: BorrowedFd<'_>, room: usize) -> Result<Vec<u8>> {
         recvmmsg(end.as_raw_fd(), &mut headers, slices.iter_mut(), MsgFlags::MSG_WAITFORONE, None)?;
     let lengths: Vec<usize> = messages.map(|message| message.bytes).collect();
     Ok(buffers.iter().zip(lengths).flat_map(|(buffer, len)| &buffer[..len]).copied().collect())
+}
+
+/// Segments of which the first ones are empty.
+pub fn by_writev_after_nothing(end: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize> {
+    Ok(writev(end, &[IoSlice::new(&[]), IoSlice::new(&[]), IoSlice::new(bytes)])?)
+}
+
+pub fn by_readv_after_nothing(end: BorrowedFd<'_>, room: usize) -> Result<Vec<u8>> {
+    filled(room, |buffer| {
+        let mut segments = [IoSliceMut::new(&mut []), IoSliceMut::new(&mut []), IoSliceMut::new(buffer)];
+        Ok(readv(end, &mut segments)?)
+    })
+}
+
+/// The same in a message.
+pub fn by_sendmsg_after_nothing(end: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize> {
+    let segments = [IoSlice::new(&[]), IoSlice::new(bytes)];
+    Ok(sendmsg(end, &segments, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL)?)
+}
+
+pub fn by_recvmsg_after_nothing(end: BorrowedFd<'_>, room: usize) -> Result<Vec<u8>> {
+    filled(room, |buffer| {
+        let mut segments = [IoSliceMut::new(&mut []), IoSliceMut::new(buffer)];
+        let mut control = RecvAncillaryBuffer::default();
+        Ok(recvmsg(end, &mut segments, &mut control, RecvFlags::empty())?.bytes)
+    })
 }
 
 /// Throws the next `len` bytes of a TCP connection away without receiving them.

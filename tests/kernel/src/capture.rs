@@ -1,10 +1,11 @@
 //! What a capture tells of streams, apart from how it is stored.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Result, ensure};
 use mcp_observer::capture::file::Reader;
+use mcp_observer::pipeline::input::BlindSpotFacts;
 use observer_common::loss::{LossCause, Lost};
 use observer_common::record::{RecordHeader, RecordKind};
 use observer_common::stream::{StreamIdentity, StreamKind};
@@ -14,7 +15,7 @@ use crate::streams::Name;
 /// Reads a capture file to its end.
 pub fn read(path: &Path) -> Result<Capture> {
     let mut reader = Reader::open(path)?;
-    let mut capture = Capture::default();
+    let mut capture = Capture { mode: reader.head().facts.mode.clone(), ..Capture::default() };
     while let Some(record) = reader.next()? {
         capture.add(&record.header, record.payload);
     }
@@ -25,10 +26,14 @@ pub fn read(path: &Path) -> Result<Capture> {
 /// Everything that was recorded, by stream.
 #[derive(Debug, Default)]
 pub struct Capture {
+    /// How it was captured.
+    pub mode: String,
     /// The streams, by the capture's number for them.
     pub streams: BTreeMap<u64, Recorded>,
     /// Bytes and records that the observer counted as lost, by cause.
     pub lost: BTreeMap<&'static str, (u64, u64)>,
+    /// Processes that the observer said it cannot see into, with the kind of what it cannot see.
+    pub blind_spots: BTreeSet<(u32, String)>,
 }
 
 /// What was recorded of one stream.
@@ -40,8 +45,8 @@ pub struct Recorded {
     pub received: Vec<Part>,
     /// Bytes that went in.
     pub sent: Vec<Part>,
-    /// The reader met the end.
-    pub ended: bool,
+    /// Where the reader met the end.
+    pub ended_at: Option<u64>,
 }
 
 /// Bytes that moved in one go.
@@ -71,10 +76,16 @@ impl Capture {
             Some(RecordKind::StreamOpened) => self.stream(stream).name = name(payload),
             Some(RecordKind::Received) => self.stream(stream).received.push(part()),
             Some(RecordKind::Sent) => self.stream(stream).sent.push(part()),
-            Some(RecordKind::StreamEnded) => self.stream(stream).ended = true,
+            Some(RecordKind::StreamEnded) => self.stream(stream).ended_at = Some(header.position),
             Some(RecordKind::Lost) => self.add_lost(payload),
+            Some(RecordKind::BlindSpot) => self.add_blind_spot(header.process.pid, payload),
             _ => {}
         }
+    }
+
+    /// Whether the mode sees what goes through io_uring.
+    pub fn sees_rings(&self) -> bool {
+        self.mode != "syscall"
     }
 
     /// The streams with this name; more than one, where the kernel used an inode again.
@@ -84,6 +95,12 @@ impl Capture {
 
     fn stream(&mut self, number: u64) -> &mut Recorded {
         self.streams.entry(number).or_default()
+    }
+
+    fn add_blind_spot(&mut self, pid: u32, payload: &[u8]) {
+        if let Ok(facts) = serde_json::from_slice::<BlindSpotFacts>(payload) {
+            self.blind_spots.insert((pid, facts.kind));
+        }
     }
 
     fn add_lost(&mut self, payload: &[u8]) {

@@ -1,32 +1,29 @@
 //! Everything in one go, for this host and for guests: observer, workload, comparison.
 
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::channel;
-use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, ensure};
 use clap::{Args, ValueEnum};
-use rustix::process::{Pid, Signal, kill_process};
 
-use crate::{capture, cases, manifest, overload, verify};
+use crate::cases::{self, Family};
+use crate::observer::Observer;
+use crate::{capture, detach, manifest, overload, verify};
 
 /// What to check with.
 #[derive(Args)]
 pub struct Settings {
     /// The program `mcp-observer`.
     #[arg(long)]
-    observer: PathBuf,
+    pub observer: PathBuf,
     /// Where capture files and manifests go.
     #[arg(long)]
-    dir: PathBuf,
+    pub dir: PathBuf,
     /// Capture mode.
     #[arg(long, default_value = "auto")]
-    mode: String,
-    /// Which part; both without it.
-    #[arg(long, value_enum)]
-    part: Option<Part>,
+    pub mode: String,
+    /// Which part; repeatable; without it all but those that not every kernel has.
+    #[arg(long = "part", value_enum)]
+    parts: Vec<Part>,
     /// Nobody else moves bytes on this host.
     #[arg(long)]
     alone: bool,
@@ -34,32 +31,53 @@ pub struct Settings {
     amount: overload::Amount,
 }
 
-#[derive(Clone, Copy, PartialEq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
 enum Part {
     /// Every byte at its place.
     Exact,
+    /// io_uring: the same, or a blind spot.
+    IoUring,
+    /// splice and its kin: every byte at its place, or a gap of its size.
+    Splice,
+    /// TLS in the kernel.
+    Ktls,
     /// sent = seen + counted as lost.
     Overload,
+    /// Nothing of the observer stays behind.
+    Detach,
 }
+
+const USUAL: [Part; 5] = [Part::Exact, Part::IoUring, Part::Splice, Part::Overload, Part::Detach];
 
 /// Runs the parts.
 pub fn run(settings: &Settings) -> Result<()> {
-    let wanted = |part| settings.part.is_none_or(|only| only == part);
-    if wanted(Part::Exact) {
-        let dir = settings.dir.join("exact");
-        recorded(settings, &dir, &[], || cases::run(&dir))?;
-        report(&dir, &verify::Rules::default())?;
-    }
-    if wanted(Part::Overload) {
-        let dir = settings.dir.join("overload");
-        recorded(settings, &dir, &["--ring-bytes", SMALL_RING], || overload::run(&dir, &settings.amount))?;
-        report(&dir, &verify::Rules { overload: true, alone: settings.alone })?;
-    }
-    Ok(())
+    let parts = if settings.parts.is_empty() { &USUAL } else { settings.parts.as_slice() };
+    parts.iter().try_for_each(|part| match part {
+        Part::Exact => exact(settings, "exact", Family::Calls),
+        Part::IoUring => exact(settings, "io_uring", Family::Rings),
+        Part::Splice => exact(settings, "splice", Family::Pages),
+        Part::Ktls => exact(settings, "ktls", Family::Ktls),
+        Part::Overload => overload(settings),
+        Part::Detach => detach::run(settings),
+    })
 }
 
-fn report(dir: &Path, rules: &verify::Rules) -> Result<()> {
+fn exact(settings: &Settings, name: &str, family: Family) -> Result<()> {
+    let dir = settings.dir.join(name);
+    recorded(settings, &dir, &[], || cases::run(&dir, family))?;
+    report(settings, &dir, &verify::Rules::default())
+}
+
+fn overload(settings: &Settings) -> Result<()> {
+    let dir = settings.dir.join("overload");
+    recorded(settings, &dir, &["--ring-bytes", SMALL_RING], || overload::run(&dir, &settings.amount))?;
+    report(settings, &dir, &verify::Rules { overload: true, alone: settings.alone })
+}
+
+fn report(settings: &Settings, dir: &Path, rules: &verify::Rules) -> Result<()> {
     let capture = capture::read(&dir.join(CAPTURE))?;
+    let asked = ["auto", &capture.mode].contains(&settings.mode.as_str());
+    ensure!(asked, "captured in mode {}, not {}", capture.mode, settings.mode);
     println!("{}", verify::compare(&manifest::read(dir)?, &capture, rules)?);
     Ok(())
 }
@@ -72,67 +90,12 @@ fn recorded(
     work: impl FnOnce() -> Result<()>,
 ) -> Result<()> {
     std::fs::create_dir_all(dir)?;
-    let file = dir.join(CAPTURE);
-    if file.exists() {
-        std::fs::remove_file(&file)?;
-    }
-    let mut command = Command::new(&settings.observer);
-    command.args(["record", "--mode", &settings.mode, "-o"]).arg(&file).args(flags);
-    let mut observer = Observer::start(&mut command)?;
+    let mut observer = Observer::record(&settings.observer, &settings.mode, &dir.join(CAPTURE), flags)?;
     work()?;
     observer.interrupt()
 }
 
-/// A recording observer, which is never left behind.
-struct Observer(Child);
-
-impl Observer {
-    /// Starts it and waits until it says that it is attached.
-    fn start(command: &mut Command) -> Result<Self> {
-        let child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn();
-        let mut observer = Self(child.with_context(|| format!("cannot start {:?}", command.get_program()))?);
-        let words = BufReader::new(observer.0.stderr.take().context("no error output")?);
-        let (sender, attached) = channel();
-        // Reads to the end: an observer whose words nobody takes would stand still.
-        std::thread::spawn(move || {
-            for line in words.lines().map_while(Result::ok) {
-                if line.starts_with("attached") {
-                    let _ = sender.send(());
-                }
-                eprintln!("observer: {line}");
-            }
-        });
-        match attached.recv_timeout(DEADLINE) {
-            Ok(()) => Ok(observer),
-            Err(_) => bail!("the observer did not say that it is attached: {:?}", observer.0.try_wait()?),
-        }
-    }
-
-    fn interrupt(&mut self) -> Result<()> {
-        let pid = Pid::from_raw(i32::try_from(self.0.id())?).context("no process id")?;
-        kill_process(pid, Signal::INT)?;
-        let end = Instant::now() + DEADLINE;
-        while Instant::now() < end {
-            if let Some(status) = self.0.try_wait()? {
-                ensure!(status.success(), "the observer ended with {status}");
-                return Ok(());
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        bail!("the observer did not end within {DEADLINE:?} of an interrupt")
-    }
-}
-
-impl Drop for Observer {
-    fn drop(&mut self) {
-        // An error means that it has ended already.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-const CAPTURE: &str = "capture.mcpcap";
+/// What the capture file is called, wherever it is.
+pub const CAPTURE: &str = "capture.mcpcap";
 /// Far less than the workload moves while the observer is asleep once.
 const SMALL_RING: &str = "262144";
-/// Attaching takes seconds in an emulated guest.
-const DEADLINE: Duration = Duration::from_secs(120);

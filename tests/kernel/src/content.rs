@@ -36,6 +36,17 @@ impl Content {
         }
     }
 
+    /// The same behind a first short call that is complete, so that a reader knows early what travels here.
+    pub fn introduced(kind: Kind, seed: u64, total: u64) -> Self {
+        let plain = Self::new(kind, seed, total);
+        if plain.shape == Shape::Lines {
+            return plain;
+        }
+        let first = Self::new(kind, seed, INTRODUCTION as u64).bytes(0, INTRODUCTION);
+        let rest = Self::new(kind, seed, total - INTRODUCTION as u64);
+        Self { head: [first, rest.head].concat(), ..plain }
+    }
+
     /// The bytes from `at` on, `len` of them.
     pub fn bytes(&self, at: u64, len: usize) -> Vec<u8> {
         let head = self.head.len() as u64;
@@ -102,6 +113,8 @@ fn mixed(seed: u64) -> u64 {
 }
 
 const BLOCK: usize = 192;
+/// Size of the first short call, on a line or in a body of its own.
+pub const INTRODUCTION: usize = 4 * BLOCK;
 const TAIL: &[u8] = b"\"}}}";
 const TAIL_OF_LINE: &[u8] = b"\"}}}\n";
 
@@ -130,9 +143,22 @@ mod tests {
     }
 
     #[test]
+    fn two_bodies_are_two_calls() {
+        let whole = Content::introduced(Kind::Tcp4, 3, 5000).bytes(0, 5000);
+        let (first, second) = whole.split_at(INTRODUCTION);
+        for post in [first, second] {
+            let (head, body) = std::str::from_utf8(post).unwrap().split_once("\r\n\r\n").unwrap();
+            assert!(head.ends_with(&format!("Content-Length: {:010}", body.len())));
+            assert!(serde_json::from_str::<serde_json::Value>(body).is_ok());
+        }
+    }
+
+    #[test]
     fn any_cut_is_the_same() {
-        for kind in KINDS {
-            let content = Content::new(kind, 3, 2000);
+        let contents = KINDS.map(|kind| (kind, Content::new(kind, 3, 2000)));
+        for (kind, content) in
+            contents.into_iter().chain([(Kind::Tcp4, Content::introduced(Kind::Tcp4, 3, 2000))])
+        {
             let whole = content.bytes(0, 2000);
             for (at, len) in [(0, 1), (1, 500), (191, 2), (192, 192), (777, 1000), (1990, 10), (1997, 2)] {
                 assert_eq!(content.bytes(at as u64, len), whole[at..at + len], "{kind:?} {at} {len}");

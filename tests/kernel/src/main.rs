@@ -7,10 +7,17 @@ mod capture;
 mod cases;
 mod check;
 mod content;
+mod detach;
+mod ktls;
 mod manifest;
+mod observer;
 mod overload;
+mod pages;
+mod release;
+mod ring;
 mod streams;
 mod verify;
+mod ways;
 
 use std::path::PathBuf;
 
@@ -26,7 +33,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Runs every case and writes what was received, with a manifest.
+    /// Runs every case that moves bytes by system calls and writes what was received, with a manifest.
     Run {
         /// Where to.
         #[arg(long)]
@@ -51,13 +58,13 @@ enum Task {
         #[command(flatten)]
         rules: verify::Rules,
     },
-    /// All of it: starts the observer, runs the cases, stops the observer, compares; then the same in overload.
+    /// All of it: starts the observer, runs cases, stops the observer, compares; for each part.
     Check(check::Settings),
 }
 
 fn main() -> Result<()> {
     match Arguments::parse().task {
-        Task::Run { dir } => cases::run(&dir),
+        Task::Run { dir } => cases::run(&dir, cases::Family::Calls),
         Task::Overload { dir, amount } => overload::run(&dir, &amount),
         Task::Verify { dir, capture, rules } => {
             let report = verify::compare(&manifest::read(&dir)?, &capture::read(&capture)?, &rules)?;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::content::Content;
 use crate::streams::{Kind, Name};
+use crate::ways::By;
 
 /// One stream that the workload used.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -25,8 +26,24 @@ pub struct Entry {
     pub seed: u64,
     /// Bytes that were sent.
     pub sent: u64,
-    /// Bytes that were received: fewer, where the end of them was thrown away unread.
+    /// Bytes that the receiver took out.
     pub received: u64,
+    /// How it was sent.
+    #[serde(default)]
+    pub sent_by: By,
+    /// How it was received.
+    #[serde(default)]
+    pub received_by: By,
+    /// Bytes that were taken out in a way that hides them from an observer, or thrown away unread: it shows a gap of
+    /// this size then.
+    #[serde(default)]
+    pub hidden: u64,
+    /// Threads of the kernel may have moved the bytes for the process.
+    #[serde(default)]
+    pub by_kernel_threads: bool,
+    /// A short call stands in front.
+    #[serde(default)]
+    pub introduced: bool,
     /// What was received, byte for byte, where it was kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
@@ -35,6 +52,9 @@ pub struct Entry {
 impl Entry {
     /// What was sent.
     pub fn content(&self) -> Content {
+        if self.introduced {
+            return Content::introduced(self.kind, self.seed, self.sent);
+        }
         Content::new(self.kind, self.seed, self.sent)
     }
 }

@@ -37,3 +37,18 @@ fn every_byte_is_recorded_once_and_at_its_place() {
 fn in_overload_what_was_sent_was_seen_or_counted_as_lost() {
     check("overload");
 }
+
+#[test]
+fn what_goes_through_io_uring_is_exact_or_a_blind_spot() {
+    check("io-uring");
+}
+
+#[test]
+fn pages_that_are_moved_are_exact_or_a_gap_of_their_size() {
+    check("splice");
+}
+
+#[test]
+fn nothing_stays_of_an_observer_however_it_ends() {
+    check("detach");
+}

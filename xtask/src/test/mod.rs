@@ -3,6 +3,8 @@
 //! A suite is a function that returns how many checks passed and failed. To add one: write it in `suites.rs` and add
 //! it to [`suites::ALL`]. A suite that cannot run has failed.
 
+pub mod guest;
+mod matrix;
 mod suites;
 mod tally;
 
@@ -22,17 +24,31 @@ pub struct Arguments {
     suites: Vec<String>,
     #[command(flatten)]
     guests: vm::Choice,
+    /// Only guests, in this capture mode; repeatable
+    #[arg(long = "mode", value_name = "MODE", value_parser = vm::ALL_MODES)]
+    modes: Vec<String>,
+}
+
+impl Arguments {
+    fn wants(&self, mode: &str) -> bool {
+        self.modes.is_empty() || self.modes.iter().any(|wanted| wanted == mode)
+    }
+
+    fn chooses(&self, suite: &Suite) -> bool {
+        if !self.suites.is_empty() {
+            return self.suites.iter().any(|name| name == suite.name);
+        }
+        let about_guests = self.guests.is_made() || !self.modes.is_empty();
+        !about_guests || suite.name == suites::GUESTS
+    }
 }
 
 /// Runs the chosen suites, all of them even when one fails.
 pub fn run(arguments: &Arguments) -> Result<()> {
     arguments.guests.kernels()?; // a wrong name is better told now than in an hour
-    let chosen = |suite: &&Suite| {
-        arguments.suites.is_empty() || arguments.suites.iter().any(|name| name == suite.name)
-    };
     let mut sum = Tally::default();
     let mut failed = Vec::new();
-    for suite in ALL.iter().filter(chosen) {
+    for suite in ALL.iter().filter(|suite| arguments.chooses(suite)) {
         let tally = run_one(suite, arguments);
         if tally.failed > 0 {
             failed.push(suite.name);

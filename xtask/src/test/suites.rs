@@ -1,14 +1,10 @@
 //! The suites, in the order in which they run: what is quick and needs nothing comes first.
 
-use std::path::Path;
-use std::time::Duration;
+use anyhow::{Result, ensure};
 
-use anyhow::{Context as _, Result, ensure};
-
-use super::Arguments;
 use super::tally::{self, Tally};
-use crate::agent::{self, Programs};
-use crate::{check, process, setup, tidy, vm, workspace};
+use super::{Arguments, matrix};
+use crate::{agent, check, process, setup, tidy, workspace};
 
 /// A part of `cargo xtask test`.
 pub struct Suite {
@@ -37,8 +33,11 @@ pub const ALL: &[Suite] = &[
     },
     Suite { name: "kernel", about: "every byte accounted for on this host's kernel", run: |_| kernel() },
     Suite { name: "live", about: "real clients and servers on this host's kernel", run: |_| live() },
-    Suite { name: "vm", about: "other kernels, in guests", run: guests },
+    Suite { name: GUESTS, about: "other kernels and all modes, in guests", run: matrix::run },
 ];
+
+/// The name of the one that `--kernel` and `--mode` are for.
+pub const GUESTS: &str = "vm";
 
 /// Their names.
 pub fn names() -> Vec<&'static str> {
@@ -49,8 +48,6 @@ pub fn names() -> Vec<&'static str> {
 const HEAVY: [&str; 3] = ["live", "kernel-tests", "peers"];
 /// Each test attaches an observer of its own to everything on this host.
 const ONE_AT_A_TIME: &str = "--test-threads=1";
-/// A guest runs its part in about a minute; this is for a machine under heavy load.
-const GUEST_LIMIT: Duration = Duration::from_secs(900);
 
 fn format() -> Result<Tally> {
     process::run(workspace::cargo().args(["fmt", "--all", "--check"]))?;
@@ -84,6 +81,7 @@ fn unit() -> Result<Tally> {
 
 fn kernel() -> Result<Tally> {
     needs_root()?;
+    setup::for_tests()?;
     agent::build_observer()?;
     let mut test = workspace::cargo();
     test.args(["test", "--no-fail-fast", "--package", "kernel-tests", "--", ONE_AT_A_TIME]);
@@ -98,48 +96,6 @@ fn live() -> Result<Tally> {
     test.args(["test", "--no-fail-fast", "--package", "peers", "--package", "live"]);
     test.args(["--", ONE_AT_A_TIME]);
     tally::of_cargo_test(&mut test)
-}
-
-/// In each guest: the workload, then real clients and servers. Everything is built out here.
-fn guests(arguments: &Arguments) -> Result<Tally> {
-    let programs = Programs::build()?;
-    process::run(workspace::cargo().args(["build", "--package", "kernel-tests", "--bins"]))?;
-    let tasks = [("workload", workload(&programs)?), ("session", session(&programs)?)];
-    let mut tally = Tally::default();
-    for kernel in arguments.guests.kernels()? {
-        for (what, command) in &tasks {
-            println!("-- Linux {}: {what}", kernel.name);
-            tally += match vm::run_in(kernel, command, GUEST_LIMIT) {
-                Ok(0) => Tally::ONE,
-                Ok(code) => failed(&format!("the {what} ended with {code} on Linux {}", kernel.name)),
-                Err(error) => failed(&format!("{error:#}")),
-            };
-        }
-    }
-    Ok(tally)
-}
-
-/// Nobody else moves bytes in a guest, so there the sums have to be exact for the whole of it.
-fn workload(programs: &Programs) -> Result<Vec<String>> {
-    let flags = ["check", "--alone", "--mode=syscall", "--dir=/run/workload"].map(str::to_owned);
-    let observer = format!("--observer={}", text(&programs.observer)?);
-    Ok([text(&programs.peers.join("workload"))?].into_iter().chain(flags).chain([observer]).collect())
-}
-
-fn session(programs: &Programs) -> Result<Vec<String>> {
-    let observer = format!("--observer={}", text(&programs.observer)?);
-    let peers = format!("--peers={}", text(&programs.peers)?);
-    let this = text(&std::env::current_exe()?)?;
-    Ok(vec![this, "session".to_owned(), "--mode=syscall".to_owned(), observer, peers])
-}
-
-fn text(path: &Path) -> Result<String> {
-    path.to_str().map(str::to_owned).context("the target directory's path is no text")
-}
-
-fn failed(why: &str) -> Tally {
-    println!("{why}");
-    Tally { passed: 0, failed: 1 }
 }
 
 fn needs_root() -> Result<()> {

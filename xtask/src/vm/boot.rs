@@ -27,23 +27,29 @@ const LOST: [&str; 7] = [
     "Unable to mount root fs",
 ];
 
-/// Boots the kernel of `files`, runs `command` and returns its exit code.
-pub fn run(files: &Files, command: &[String], limit: Duration) -> Result<i32> {
+/// Boots the kernel of `files`, runs `command` and returns its exit code. `shown` is given each line of the console.
+pub fn run(files: &Files, command: &[String], limit: Duration, shown: impl FnMut(&str)) -> Result<i32> {
     let share = workspace::target()?.join(format!("vm/run-{}", std::process::id()));
     std::fs::create_dir_all(&share)?;
-    let code = boot(files, &share, command, limit);
+    let code = boot(files, &share, command, limit, shown);
     std::fs::remove_dir_all(&share)?;
     code
 }
 
-fn boot(files: &Files, share: &Path, command: &[String], limit: Duration) -> Result<i32> {
+fn boot(
+    files: &Files,
+    share: &Path,
+    command: &[String],
+    limit: Duration,
+    shown: impl FnMut(&str),
+) -> Result<i32> {
     std::fs::write(share.join("command"), script(command)?)?;
     let initramfs = image::build(&files.kernel, share)?;
     let root = serve_files(files, Path::new("/"), &share.join("root.sock"), "always")?;
     let shared = serve_files(files, share, &share.join("share.sock"), "auto")?;
     let mut emulator = Killed(emulator(files, share, &initramfs).spawn().context("starting the emulator")?);
     let console = emulator.0.stdout.take().context("the emulator has no console")?;
-    let watched = watch(&lines(console), limit);
+    let watched = watch(&lines(console), limit, shown);
     drop((emulator, root, shared));
     watched?;
     let code = std::fs::read_to_string(share.join("exit-code"));
@@ -52,12 +58,12 @@ fn boot(files: &Files, share: &Path, command: &[String], limit: Duration) -> Res
 }
 
 /// Shows the console until the guest is off; an error when it is lost or late.
-fn watch(console: &Receiver<String>, limit: Duration) -> Result<()> {
+fn watch(console: &Receiver<String>, limit: Duration, mut shown: impl FnMut(&str)) -> Result<()> {
     let deadline = Instant::now() + limit;
     loop {
         match console.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
             Ok(line) => {
-                println!("{line}");
+                shown(&line);
                 if let Some(sign) = LOST.iter().find(|sign| line.contains(**sign)) {
                     bail!("its kernel is lost: {sign}");
                 }
@@ -175,15 +181,18 @@ mod tests {
 
     #[test]
     fn a_panic_on_the_console_ends_the_watch_with_an_error() {
-        let end = watch(&console(&["fine", "[ 1.0] Kernel panic - not syncing"]), Duration::from_secs(60));
+        let mut shown = 0;
+        let lines = console(&["fine", "[ 1.0] Kernel panic - not syncing"]);
+        let end = watch(&lines, Duration::from_secs(60), |_| shown += 1);
+        assert_eq!(shown, 2);
         assert!(end.unwrap_err().to_string().contains("Kernel panic"));
-        assert!(watch(&console(&["fine"]), Duration::from_secs(60)).is_ok());
+        assert!(watch(&console(&["fine"]), Duration::from_secs(60), |_| {}).is_ok());
     }
 
     #[test]
     fn a_guest_that_says_nothing_is_late() {
         let (_sender, receiver) = mpsc::channel();
-        assert!(watch(&receiver, Duration::ZERO).is_err());
+        assert!(watch(&receiver, Duration::ZERO, |_| {}).is_err());
     }
 
     #[test]

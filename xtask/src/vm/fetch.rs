@@ -146,6 +146,8 @@ fn configuration(folder: &Path) -> String {
         ("Dir::State::status", place("status")),
         ("APT::Sandbox::User", "root".to_owned()),
         ("Acquire::Languages", "none".to_owned()),
+        // An archive that has come to rest is not signed again.
+        ("Acquire::Check-Valid-Until", "false".to_owned()),
     ]
     .map(|(key, value)| format!("{key} \"{value}\";\n"))
     .concat()
@@ -155,6 +157,7 @@ fn configuration(folder: &Path) -> String {
 fn mirror(archive: Archive) -> Result<String> {
     let ending = match archive {
         Archive::Main => "/debian",
+        Archive::Security => "/debian-security",
     };
     let listed = configured_uris()?;
     listed

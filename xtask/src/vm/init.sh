@@ -39,6 +39,11 @@ $b mount -t debugfs debugfs $n/sys/kernel/debug
 $b mount -t cgroup2 cgroup2 $n/sys/fs/cgroup
 $b ip link set lo up
 
+# What the kernel calls when it misses a module: it looks among the files that it has started with.
+$b mkdir -p /sbin
+printf '#!%s sh\nexec %s chroot %s modprobe "$@"\n' $b $b $n > /sbin/modprobe
+$b chmod 755 /sbin/modprobe
+
 $b chroot $n /bin/sh "$share/command"
 echo $? > "$n$share/exit-code"
 off

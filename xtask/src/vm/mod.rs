@@ -23,16 +23,35 @@ pub struct Kernel {
     suite: &'static str,
     /// Which of Debian's archives the suite is in.
     archive: Archive,
+    /// The capture modes that it can run, best first.
+    pub modes: &'static [&'static str],
+    /// Whether it has TLS in the kernel, as a module.
+    pub ktls: bool,
 }
 
 /// Debian's archives.
 #[derive(Clone, Copy)]
 enum Archive {
     Main,
+    Security,
 }
 
 /// All kernels that the project is tested on, oldest first.
-pub const KERNELS: &[Kernel] = &[Kernel { name: "6.1", suite: "bookworm", archive: Archive::Main }];
+pub const KERNELS: &[Kernel] = &[
+    Kernel {
+        name: "5.10",
+        suite: "bullseye-security",
+        archive: Archive::Security,
+        modes: &ALL_MODES,
+        ktls: false,
+    },
+    Kernel { name: "6.1", suite: "bookworm", archive: Archive::Main, modes: &ALL_MODES, ktls: true },
+    Kernel { name: "6.12", suite: "trixie", archive: Archive::Main, modes: &ALL_MODES, ktls: true },
+    // The newest that there is: 7.2 or later.
+    Kernel { name: "newest", suite: "sid", archive: Archive::Main, modes: &ALL_MODES, ktls: true },
+];
+/// All ways to capture, best first.
+pub const ALL_MODES: [&str; 3] = ["fexit", "kprobe", "syscall"];
 
 /// Flags of `cargo xtask vm`.
 #[derive(clap::Subcommand)]
@@ -64,6 +83,11 @@ pub struct Choice {
 }
 
 impl Choice {
+    /// Whether it leaves any kernel out.
+    pub fn is_made(&self) -> bool {
+        !self.names.is_empty()
+    }
+
     /// The chosen kernels, or all of them.
     pub fn kernels(&self) -> Result<Vec<&'static Kernel>> {
         let known = || KERNELS.iter().map(|kernel| kernel.name).collect::<Vec<_>>().join(", ");
@@ -87,7 +111,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         }
         Arguments::Run { choice, limit, command } => {
             for kernel in choice.kernels()? {
-                let code = run_in(kernel, command, Duration::from_secs(*limit))?;
+                let code = run_in(kernel, command, Duration::from_secs(*limit), |line| println!("{line}"))?;
                 if code != 0 {
                     eprintln!("vm: {}: the command ended with {code}", kernel.name);
                     std::process::exit(code);
@@ -98,10 +122,11 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
 }
 
-/// Boots `kernel`, runs `command` there and returns its exit code. A guest that does not report is an error.
-pub fn run_in(kernel: &Kernel, command: &[String], limit: Duration) -> Result<i32> {
+/// Boots `kernel`, runs `command` there and returns its exit code. A guest that does not report is an error. `shown`
+/// is given each line of the console.
+pub fn run_in(kernel: &Kernel, command: &[String], limit: Duration, shown: impl FnMut(&str)) -> Result<i32> {
     let files = prepare(kernel)?;
-    boot::run(&files, command, limit).with_context(|| format!("guest with kernel {}", kernel.name))
+    boot::run(&files, command, limit, shown).with_context(|| format!("guest with kernel {}", kernel.name))
 }
 
 /// What a boot needs, all of it in the target directory.

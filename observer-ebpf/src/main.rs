@@ -5,6 +5,7 @@
 
 mod bound;
 mod emit;
+mod floor;
 mod iov;
 mod maps;
 mod moved;

@@ -4,6 +4,8 @@
 //! became of each call in the same lines as the SDK clients.
 #![forbid(unsafe_code)]
 
+mod bare;
+mod closed_loop;
 mod http_client;
 mod http_server;
 mod http_wire;
@@ -35,11 +37,16 @@ enum Role {
     Sse(sse_client::Settings),
     /// So many calls a second on one stdio session.
     Load(load::Settings),
+    /// One call after the other, as fast as they are answered.
+    ClosedLoop(closed_loop::Settings),
     /// Traffic that resembles MCP and is not.
     Lookalike(lookalike::Settings),
     /// The server of `stdio` and `load`.
     #[command(hide = true)]
     ServeStdio(stdio_server::Settings),
+    /// The server of `closed-loop`.
+    #[command(hide = true)]
+    ServeBare(bare::Settings),
     /// The server of `http` and `sse`.
     #[command(hide = true)]
     ServeHttp,
@@ -54,8 +61,10 @@ fn main() -> Result<()> {
         Role::Http(settings) => http_client::run(&settings),
         Role::Sse(settings) => sse_client::run(&settings),
         Role::Load(settings) => load::run(&settings),
+        Role::ClosedLoop(settings) => closed_loop::run(&settings),
         Role::Lookalike(settings) => lookalike::client(&settings),
         Role::ServeStdio(settings) => stdio_server::run(&settings),
+        Role::ServeBare(settings) => bare::serve(&settings),
         Role::ServeHttp => http_server::run(),
         Role::ServeLookalike(settings) => lookalike::server(&settings),
     }

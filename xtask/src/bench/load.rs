@@ -1,59 +1,23 @@
-//! `cargo xtask bench`: what observing costs, as figures by name.
-//!
-//! A measurement is a function from the built programs to figures. To add one: write it and add it to
-//! [`MEASUREMENTS`].
+//! Steady load: the agent's processor time for each call, and what is lost.
 
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use crate::agent::{Agent, Metrics, Programs};
-use crate::{process, setup};
-
-/// Flags of `cargo xtask bench`.
-#[derive(clap::Args)]
-pub struct Arguments {
-    /// Also writes the figures to this file, as one JSON object
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-}
-
-/// A name that says what is measured and in which unit, and the value.
-type Figure = (&'static str, f64);
-type Measurement = fn(&Programs) -> Result<Vec<Figure>>;
-
-const MEASUREMENTS: &[Measurement] = &[agent_cpu_per_call];
-
-/// Builds, measures and prints.
-pub fn run(arguments: &Arguments) -> Result<()> {
-    ensure!(process::is_root(), "the observer that is measured needs root: start this as root");
-    setup::for_build()?;
-    let programs = Programs::build()?;
-    let mut figures = Map::new();
-    for measurement in MEASUREMENTS {
-        for (name, value) in measurement(&programs)? {
-            println!("{name} {value:.2}");
-            figures.insert(name.to_owned(), value.into());
-        }
-    }
-    if let Some(file) = &arguments.json {
-        let text = serde_json::to_string_pretty(&Value::Object(figures))? + "\n";
-        std::fs::write(file, text).with_context(|| format!("writing {}", file.display()))?;
-    }
-    Ok(())
-}
+use super::{Bench, Figures};
+use crate::agent::{Agent, Metrics};
+use crate::process;
 
 /// The agent's processor time for each call of a steady 1000 calls per second on one stdio session.
-fn agent_cpu_per_call(programs: &Programs) -> Result<Vec<Figure>> {
+pub fn measure(bench: &Bench) -> Result<Figures> {
     const RATE: u32 = 1000;
     const SECONDS: u32 = 10;
-    let agent = Agent::start(programs)?;
+    let agent = bench.agent()?;
     let pid = agent.observer.pid();
     let before = (cpu_seconds(pid)?, seen(&agent.metrics()?), lost(&agent.metrics()?));
-    let mut load = programs.peer("raw-peer");
+    let mut load = bench.programs.peer("raw-peer");
     load.args(["load", "--summary", "--rate", &RATE.to_string(), "--seconds", &SECONDS.to_string()]);
     let made = calls_made(&process::output(&mut load)?)?;
     let after = settled(&agent, before.1 + made)?;
@@ -62,15 +26,15 @@ fn agent_cpu_per_call(programs: &Programs) -> Result<Vec<Figure>> {
     let (seen, lost) = (seen(&after) - before.1, lost(&after) - before.2);
     println!("bench: {made} calls made, {seen} seen, {lost} records lost");
     ensure!(seen > 0.0, "the agent saw no call");
-    Ok(vec![
-        ("agent_cpu_us_per_call_1000", cpu * 1e6 / seen),
-        ("missed_at_1000", made - seen),
-        ("lost_at_1000", lost),
-    ])
+    let mut figures = Figures::default();
+    figures.add("agent_cpu_us_per_call_1000", cpu * 1e6 / seen);
+    figures.add("missed_at_1000", made - seen);
+    figures.add("lost_at_1000", lost);
+    Ok(figures)
 }
 
 /// The metrics once `calls` are in them, or as they are when nothing more can be expected.
-fn settled(agent: &Agent, calls: f64) -> Result<Metrics> {
+pub fn settled(agent: &Agent, calls: f64) -> Result<Metrics> {
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {
         let metrics = agent.metrics()?;
@@ -81,7 +45,7 @@ fn settled(agent: &Agent, calls: f64) -> Result<Metrics> {
     }
 }
 
-fn seen(metrics: &Metrics) -> f64 {
+pub fn seen(metrics: &Metrics) -> f64 {
     metrics.sum("mcp_tool_calls_total", &["tool=\"echo\""])
 }
 
@@ -89,10 +53,14 @@ fn lost(metrics: &Metrics) -> f64 {
     metrics.sum("mcp_observer_lost_records_total", &[])
 }
 
-fn calls_made(printed: &str) -> Result<f64> {
+/// The summary among the lines of a peer.
+pub fn summary(printed: &str) -> Result<Value> {
     let mut lines = printed.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let summary = lines.find(|line| line["type"] == "summary").context("the load printed no summary")?;
-    summary["calls"].as_f64().context("the summary has no number of calls")
+    lines.find(|line| line["type"] == "summary").context("the load printed no summary")
+}
+
+fn calls_made(printed: &str) -> Result<f64> {
+    summary(printed)?["calls"].as_f64().context("the summary has no number of calls")
 }
 
 /// Processor time of a process so far, in user and kernel mode.

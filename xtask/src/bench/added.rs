@@ -3,6 +3,7 @@
 //! The three conditions take turns in many short rounds, so that what the machine does beside them touches all alike;
 //! of the rounds' quantiles the median counts.
 
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -11,7 +12,7 @@ use aya::Ebpf;
 use super::floor::Object;
 use super::{Bench, Figures};
 use crate::agent::Agent;
-use crate::process;
+use crate::process::{self, Killed};
 
 /// A closed loop: its name in the figures, what carries it, and the processors of client and server.
 struct Loop {
@@ -65,9 +66,25 @@ struct Rounds {
     p99: Vec<f64>,
 }
 
+/// Work of the lowest priority on each processor. Waking a processor that sleeps takes longer than all that is measured
+/// here, and how often one sleeps depends on what else runs, the observer included.
+struct Awake(#[expect(dead_code, reason = "ends with this value")] Vec<Killed>);
+
+impl Awake {
+    fn keep() -> Result<Self> {
+        let spin = |cpu: usize| {
+            let mut command = Command::new("chrt");
+            command.args(["-i", "0", "taskset", "-c", &cpu.to_string(), "sh", "-c", "while :; do :; done"]);
+            command.spawn().map(Killed).context("starting chrt")
+        };
+        (0..=1).map(spin).collect::<Result<_>>().map(Self)
+    }
+}
+
 /// Measures what is added, over pipes and over HTTP.
 pub fn measure(bench: &Bench) -> Result<Figures> {
     let object = Object::read()?;
+    let _awake = Awake::keep()?;
     let mut rounds = vec![vec![Rounds::default(); CONDITIONS.len()]; LOOPS.len()];
     for _ in 0..bench.rounds {
         for (number, condition) in CONDITIONS.iter().enumerate() {
@@ -88,9 +105,7 @@ pub fn measure(bench: &Bench) -> Result<Figures> {
 
 /// Runs one closed loop once. Returns how many calls it made.
 fn run(bench: &Bench, one: &Loop, rounds: &mut Rounds) -> Result<f64> {
-    let [client, server] = one.cpus.map(|cpu| cpu.to_string());
-    let mut peer = bench.programs.peer("raw-peer");
-    peer.args(["closed-loop", "--carrier", one.carrier, "--client-cpu", &client, "--server-cpu", &server]);
+    let mut peer = bench.closed_loop(one.carrier, one.cpus);
     peer.args(["--warm-up-ms", "200", "--for-ms", "700"]);
     let summary = super::load::summary(&process::output(&mut peer)?)?;
     let figure = |name: &str| summary[name].as_f64().with_context(|| format!("the summary has no {name}"));

@@ -6,8 +6,11 @@
 mod added;
 mod floor;
 mod load;
+mod rest;
+mod vitals;
 
 use std::path::PathBuf;
+use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Map, Value};
@@ -27,6 +30,9 @@ pub struct Arguments {
     /// Rounds of the measurements whose conditions take turns
     #[arg(long, default_value_t = 12)]
     rounds: u32,
+    /// Runs clients and servers of closed loops before all else, for a machine that does other things meanwhile
+    #[arg(long)]
+    real_time: bool,
     /// Takes these programs instead of building: the observer and the folder of the peers
     #[arg(long, num_args = 2, value_names = ["OBSERVER", "PEERS"])]
     built: Vec<PathBuf>,
@@ -36,9 +42,22 @@ pub struct Arguments {
 struct Bench {
     programs: Programs,
     rounds: u32,
+    real_time: bool,
 }
 
 impl Bench {
+    /// A client in a closed loop, to be started.
+    fn closed_loop(&self, carrier: &str, cpus: [usize; 2]) -> Command {
+        let peer = self.programs.peers.join("raw-peer");
+        let mut command = if self.real_time { Command::new("chrt") } else { Command::new(&peer) };
+        if self.real_time {
+            command.args(["-f", "10"]).arg(peer);
+        }
+        let [client, server] = cpus.map(|cpu| cpu.to_string());
+        command.args(["closed-loop", "--carrier", carrier, "--client-cpu", &client, "--server-cpu", &server]);
+        command
+    }
+
     /// An observer that has attached and serves its metrics.
     fn agent(&self) -> Result<Agent> {
         Agent::start(&self.programs)
@@ -57,7 +76,8 @@ impl Figures {
 
 type Measurement = fn(&Bench) -> Result<Figures>;
 
-const MEASUREMENTS: &[(&str, Measurement)] = &[("added", added::measure), ("load", load::measure)];
+const MEASUREMENTS: &[(&str, Measurement)] =
+    &[("added", added::measure), ("load", load::measure), ("rest", rest::measure)];
 
 /// Builds, measures and prints.
 pub fn run(arguments: &Arguments) -> Result<()> {
@@ -69,7 +89,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             Programs::build()?
         }
     };
-    let bench = Bench { programs, rounds: arguments.rounds };
+    let bench = Bench { programs, rounds: arguments.rounds, real_time: arguments.real_time };
     let mut figures = Map::new();
     for (name, measurement) in MEASUREMENTS {
         if !arguments.only.is_empty() && !arguments.only.iter().any(|only| only == name) {

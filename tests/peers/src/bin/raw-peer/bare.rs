@@ -107,7 +107,7 @@ fn answer(message: &[u8], text: &str, http: bool, answers: &mut Vec<u8>) -> Resu
 /// The text of a call.
 pub fn call(id: u64) -> String {
     format!(
-        r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{"name":"echo","arguments":{{"message":"hello"}}}}}}"#
+        r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{"name":"bench_echo","arguments":{{"message":"hello"}}}}}}"#
     )
 }
 
@@ -212,29 +212,33 @@ pub fn framed(text: &str, http: bool) -> Vec<u8> {
 pub struct Messages {
     reader: File,
     http: bool,
-    bytes: Vec<u8>,
+    /// What was read and not yet taken is from `at` to `end`.
+    buffer: Vec<u8>,
     at: usize,
+    end: usize,
 }
 
 impl Messages {
     fn new(reader: File, http: bool) -> Self {
-        Self { reader, http, bytes: Vec::new(), at: 0 }
+        Self { reader, http, buffer: vec![0; READ_BYTES], at: 0, end: 0 }
     }
 
     /// Reads once. Returns false at the end.
     pub fn wait(&mut self) -> Result<bool> {
-        self.bytes.drain(..self.at);
+        self.buffer.copy_within(self.at..self.end, 0);
+        self.end -= self.at;
         self.at = 0;
-        let held = self.bytes.len();
-        self.bytes.resize(held + READ_BYTES, 0);
-        let read = self.reader.read(&mut self.bytes[held..])?;
-        self.bytes.truncate(held + read);
+        if self.buffer.len() - self.end < READ_BYTES / 2 {
+            self.buffer.resize(self.buffer.len() * 2, 0);
+        }
+        let read = self.reader.read(&mut self.buffer[self.end..])?;
+        self.end += read;
         Ok(read > 0)
     }
 
     /// The next message that is there whole.
     pub fn next(&mut self) -> Option<&[u8]> {
-        let rest = &self.bytes[self.at..];
+        let rest = &self.buffer[self.at..self.end];
         let len = if self.http { http_len(rest)? } else { memchr(b'\n', rest)? + 1 };
         let message = rest.get(..len)?;
         self.at += len;

@@ -15,6 +15,7 @@ mod message;
 mod sse_client;
 mod stdio_client;
 mod stdio_server;
+mod steady;
 mod wire;
 
 use anyhow::Result;
@@ -39,12 +40,14 @@ enum Role {
     Load(load::Settings),
     /// One call after the other, as fast as they are answered.
     ClosedLoop(closed_loop::Settings),
+    /// So many calls a second from a bare client to a bare server.
+    Steady(steady::Settings),
     /// Traffic that resembles MCP and is not.
     Lookalike(lookalike::Settings),
     /// The server of `stdio` and `load`.
     #[command(hide = true)]
     ServeStdio(stdio_server::Settings),
-    /// The server of `closed-loop`.
+    /// The server of `closed-loop` and `steady`.
     #[command(hide = true)]
     ServeBare(bare::Settings),
     /// The server of `http` and `sse`.
@@ -62,6 +65,7 @@ fn main() -> Result<()> {
         Role::Sse(settings) => sse_client::run(&settings),
         Role::Load(settings) => load::run(&settings),
         Role::ClosedLoop(settings) => closed_loop::run(&settings),
+        Role::Steady(settings) => steady::run(&settings),
         Role::Lookalike(settings) => lookalike::client(&settings),
         Role::ServeStdio(settings) => stdio_server::run(&settings),
         Role::ServeBare(settings) => bare::serve(&settings),

@@ -1,18 +1,10 @@
 //! What observing adds to a call: one call after the other with no observer, with empty programs, with the observer.
-//!
-//! The three conditions take turns in many short rounds, so that what the machine does beside them touches all alike;
-//! of the rounds' quantiles the median counts.
 
-use std::process::Command;
-use std::time::Duration;
+use anyhow::{Context as _, Result};
 
-use anyhow::{Context as _, Result, ensure};
-use aya::Ebpf;
-
-use super::floor::Object;
-use super::{Bench, Figures};
-use crate::agent::Agent;
-use crate::process::{self, Killed};
+use super::rounds::{CONDITIONS, Rounds, Taken, in_turns};
+use super::{Bench, Figures, load};
+use crate::process;
 
 /// A closed loop: its name in the figures, what carries it, and the processors of client and server.
 struct Loop {
@@ -21,127 +13,59 @@ struct Loop {
     cpus: [usize; 2],
 }
 
-const LOOPS: [Loop; 3] = [
+/// On two processors, a program behind a write runs while the other processor wakes up; on one, all of it is waited for.
+const LOOPS: [Loop; 4] = [
     Loop { name: "stdio", carrier: "pipe", cpus: [0, 1] },
     Loop { name: "stdio_one_cpu", carrier: "pipe", cpus: [1, 1] },
     Loop { name: "http", carrier: "http", cpus: [0, 1] },
+    Loop { name: "http_one_cpu", carrier: "http", cpus: [1, 1] },
 ];
 
-const CONDITIONS: [&str; 3] = ["none", "floor", "observer"];
+const QUANTILES: [&str; 2] = ["p50", "p99"];
 
-/// What a condition keeps attached while it lasts.
-enum Attached {
-    Nothing,
-    Floor { _programs: Box<Ebpf> },
-    Observer(Agent),
-}
-
-impl Attached {
-    fn begin(condition: &str, object: &Object, bench: &Bench) -> Result<Self> {
-        Ok(match condition {
-            "floor" => Self::Floor { _programs: Box::new(object.attach()?) },
-            "observer" => Self::Observer(bench.agent()?),
-            _ => Self::Nothing,
-        })
-    }
-
-    /// Detaches, and makes sure that an observer had seen the calls.
-    fn end(self, calls: f64) -> Result<()> {
-        if let Self::Observer(agent) = self {
-            let metrics = super::load::settled(&agent, calls)?;
-            let seen = super::load::seen(&metrics);
-            ensure!(seen > 0.9 * calls, "the observer saw {seen} of {calls} calls");
-            agent.observer.stop()?;
-        }
-        // The kernel takes programs off its hooks a moment after their last descriptor has gone.
-        std::thread::sleep(Duration::from_millis(50));
-        Ok(())
-    }
-}
-
-/// Quantiles of one closed loop, in nanoseconds, one of each round.
-#[derive(Clone, Default)]
-struct Rounds {
-    p50: Vec<f64>,
-    p99: Vec<f64>,
-}
-
-/// Work of the lowest priority on each processor. Waking a processor that sleeps takes longer than all that is measured
-/// here, and how often one sleeps depends on what else runs, the observer included.
-struct Awake(#[expect(dead_code, reason = "ends with this value")] Vec<Killed>);
-
-impl Awake {
-    fn keep() -> Result<Self> {
-        let spin = |cpu: usize| {
-            let mut command = Command::new("chrt");
-            command.args(["-i", "0", "taskset", "-c", &cpu.to_string(), "sh", "-c", "while :; do :; done"]);
-            command.spawn().map(Killed).context("starting chrt")
-        };
-        (0..=1).map(spin).collect::<Result<_>>().map(Self)
-    }
-}
+/// What the table says of it.
+pub const ABOUT: &str = "Calls of one client, one after the other, whose peers do nothing but read and write: without an observer (`none`),\n\
+     with empty programs on the same hooks (`floor`), with the observer; what is added, and as a ratio. On two processors\n\
+     the programs behind a write run while the other processor wakes up; on one all of them are waited for. Work of the\n\
+     lowest priority keeps the processors awake, since waking one would hide the rest.";
 
 /// Measures what is added, over pipes and over HTTP.
 pub fn measure(bench: &Bench) -> Result<Figures> {
-    let object = Object::read()?;
-    let _awake = Awake::keep()?;
-    let mut rounds = vec![vec![Rounds::default(); CONDITIONS.len()]; LOOPS.len()];
-    for _ in 0..bench.rounds {
-        for (number, condition) in CONDITIONS.iter().enumerate() {
-            let attached = Attached::begin(condition, &object, bench)?;
-            let mut calls = 0.0;
-            for (one, rounds) in LOOPS.iter().zip(&mut rounds) {
-                calls += run(bench, one, &mut rounds[number])?;
-            }
-            attached.end(calls)?;
+    let rounds = in_turns(bench, bench.rounds, || {
+        let mut taken = Taken { values: Vec::new(), calls: 0.0 };
+        for one in &LOOPS {
+            run(bench, one, &mut taken)?;
         }
-    }
+        Ok(taken)
+    })?;
     let mut figures = Figures::default();
-    for (one, rounds) in LOOPS.iter().zip(&rounds) {
-        compare(one.name, rounds, &mut figures);
+    for (number, one) in LOOPS.iter().enumerate() {
+        for (place, quantile) in QUANTILES.iter().enumerate() {
+            compare(one.name, quantile, &rounds, number * QUANTILES.len() + place, &mut figures);
+        }
     }
     Ok(figures)
 }
 
-/// Runs one closed loop once. Returns how many calls it made.
-fn run(bench: &Bench, one: &Loop, rounds: &mut Rounds) -> Result<f64> {
+/// Runs one closed loop once.
+fn run(bench: &Bench, one: &Loop, taken: &mut Taken) -> Result<()> {
     let mut peer = bench.closed_loop(one.carrier, one.cpus);
     peer.args(["--warm-up-ms", "200", "--for-ms", "700"]);
-    let summary = super::load::summary(&process::output(&mut peer)?)?;
+    let summary = load::summary(&process::output(&mut peer)?)?;
     let figure = |name: &str| summary[name].as_f64().with_context(|| format!("the summary has no {name}"));
-    rounds.p50.push(figure("p50_ns")?);
-    rounds.p99.push(figure("p99_ns")?);
-    figure("calls")
+    taken.values.extend([figure("p50_ns")?, figure("p99_ns")?]);
+    taken.calls += figure("calls")?;
+    Ok(())
 }
 
-fn compare(name: &str, conditions: &[Rounds], figures: &mut Figures) {
-    for quantile in ["p50", "p99"] {
-        let of = |rounds: &Rounds| if quantile == "p50" { rounds.p50.clone() } else { rounds.p99.clone() };
-        let values: Vec<Vec<f64>> = conditions.iter().map(of).collect();
-        let medians: Vec<f64> = values.iter().map(|values| median(values)).collect();
-        for ((condition, values), middle) in CONDITIONS.iter().zip(&values).zip(&medians) {
-            figures.add(format!("{name}_{quantile}_ns_{condition}"), *middle);
-            figures.add(format!("{name}_{quantile}_ns_{condition}_spread"), spread(values));
-        }
-        let (floor, observer) = (medians[1] - medians[0], medians[2] - medians[0]);
-        figures.add(format!("{name}_added_{quantile}_ns_floor"), floor);
-        figures.add(format!("{name}_added_{quantile}_ns_observer"), observer);
-        figures.add(format!("{name}_added_{quantile}_over_floor"), observer / floor);
+fn compare(name: &str, quantile: &str, rounds: &Rounds, value: usize, figures: &mut Figures) {
+    let (medians, spreads) = (rounds.medians(value), rounds.spreads(value));
+    for ((condition, median), spread) in CONDITIONS.iter().zip(medians).zip(spreads) {
+        figures.add(format!("{name}_{quantile}_ns_{condition}"), median);
+        figures.add(format!("{name}_{quantile}_ns_{condition}_spread"), spread);
     }
-}
-
-fn median(values: &[f64]) -> f64 {
-    quantile(values, 0.5)
-}
-
-/// The distance between the quarters of the values.
-fn spread(values: &[f64]) -> f64 {
-    quantile(values, 0.75) - quantile(values, 0.25)
-}
-
-fn quantile(values: &[f64], part: f64) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let at = (sorted.len().saturating_sub(1) as f64 * part).round() as usize;
-    sorted.get(at).copied().unwrap_or(f64::NAN)
+    let [none, floor, observer] = medians;
+    figures.add(format!("{name}_added_{quantile}_ns_floor"), floor - none);
+    figures.add(format!("{name}_added_{quantile}_ns_observer"), observer - none);
+    figures.add(format!("{name}_added_{quantile}_over_floor"), (observer - none) / (floor - none));
 }

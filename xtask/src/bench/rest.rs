@@ -11,6 +11,9 @@ use super::{Bench, Figures};
 const SETTLE: Duration = Duration::from_secs(3);
 const OBSERVED: Duration = Duration::from_secs(25);
 
+/// What the table says of it.
+pub const ABOUT: &str = "An agent with nothing to do for 25 s. Resident memory is without the rings, each of whose pages is mapped twice.";
+
 /// Measures over a while in which only this machine's own services run.
 pub fn measure(bench: &Bench) -> Result<Figures> {
     let agent = bench.agent()?;

@@ -216,18 +216,23 @@ pub struct Messages {
     buffer: Vec<u8>,
     at: usize,
     end: usize,
+    /// There is no line's end before this.
+    searched: usize,
 }
 
 impl Messages {
     fn new(reader: File, http: bool) -> Self {
-        Self { reader, http, buffer: vec![0; READ_BYTES], at: 0, end: 0 }
+        Self { reader, http, buffer: vec![0; READ_BYTES], at: 0, end: 0, searched: 0 }
     }
 
     /// Reads once. Returns false at the end.
     pub fn wait(&mut self) -> Result<bool> {
-        self.buffer.copy_within(self.at..self.end, 0);
-        self.end -= self.at;
-        self.at = 0;
+        if self.at > 0 {
+            self.buffer.copy_within(self.at..self.end, 0);
+            self.end -= self.at;
+            self.searched = self.searched.saturating_sub(self.at);
+            self.at = 0;
+        }
         if self.buffer.len() - self.end < READ_BYTES / 2 {
             self.buffer.resize(self.buffer.len() * 2, 0);
         }
@@ -239,7 +244,15 @@ impl Messages {
     /// The next message that is there whole.
     pub fn next(&mut self) -> Option<&[u8]> {
         let rest = &self.buffer[self.at..self.end];
-        let len = if self.http { http_len(rest)? } else { memchr(b'\n', rest)? + 1 };
+        let len = if self.http {
+            http_len(rest)?
+        } else {
+            let searched = self.searched.saturating_sub(self.at);
+            self.searched = self.end;
+            let len = searched + memchr(b'\n', &rest[searched..])? + 1;
+            self.searched = self.at + len;
+            len
+        };
         let message = rest.get(..len)?;
         self.at += len;
         Some(message)

@@ -16,6 +16,7 @@ mod sse_client;
 mod stdio_client;
 mod stdio_server;
 mod steady;
+mod unrelated;
 mod wire;
 
 use anyhow::Result;
@@ -42,6 +43,8 @@ enum Role {
     ClosedLoop(closed_loop::Settings),
     /// So many calls a second from a bare client to a bare server.
     Steady(steady::Settings),
+    /// System calls that have nothing to do with streams.
+    Unrelated(unrelated::Settings),
     /// Traffic that resembles MCP and is not.
     Lookalike(lookalike::Settings),
     /// The server of `stdio` and `load`.
@@ -66,6 +69,7 @@ fn main() -> Result<()> {
         Role::Load(settings) => load::run(&settings),
         Role::ClosedLoop(settings) => closed_loop::run(&settings),
         Role::Steady(settings) => steady::run(&settings),
+        Role::Unrelated(settings) => unrelated::run(&settings),
         Role::Lookalike(settings) => lookalike::client(&settings),
         Role::ServeStdio(settings) => stdio_server::run(&settings),
         Role::ServeBare(settings) => bare::serve(&settings),

@@ -42,7 +42,7 @@ pub struct Arguments {
     /// Runs clients and servers of closed loops before all else, for a machine that does other things meanwhile
     #[arg(long)]
     real_time: bool,
-    /// Takes these programs instead of building: the observer and the folder of the peers
+    /// Takes these programs instead of building: the observer, beside which `rate` is, and the folder of the peers
     #[arg(long, num_args = 2, value_names = ["OBSERVER", "PEERS"])]
     built: Vec<PathBuf>,
 }
@@ -141,5 +141,6 @@ fn programs(arguments: &Arguments) -> Result<Programs> {
         return Ok(Programs { observer: observer.clone(), peers: peers.clone() });
     }
     setup::for_build()?;
+    replay::build()?;
     Programs::build()
 }

@@ -62,7 +62,7 @@ fn is_read_without_being_held(size: usize, before: &str, part: &str, behind: &st
 
 struct Reader {
     pipeline: Pipeline,
-    calls: Vec<Box<Call>>,
+    calls: Vec<Call>,
 }
 
 impl Reader {
@@ -87,7 +87,7 @@ impl Reader {
     fn drain(&mut self) {
         while let Some(observation) = self.pipeline.next() {
             if let Observation::Call(call) = observation {
-                self.calls.push(call);
+                self.calls.push(*call);
             }
         }
     }

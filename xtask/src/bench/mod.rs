@@ -39,7 +39,7 @@ pub struct Arguments {
     /// Rounds of the measurements whose conditions take turns
     #[arg(long, default_value_t = 12)]
     rounds: u32,
-    /// Runs clients and servers of closed loops before all else, for a machine that does other things meanwhile
+    /// Runs the peers of closed loops and the agent before all else, for a machine that does other things meanwhile
     #[arg(long)]
     real_time: bool,
     /// Takes these programs instead of building: the observer, beside which `rate` is, and the folder of the peers
@@ -76,7 +76,13 @@ impl Bench {
 
     /// An observer that has attached and serves its metrics.
     fn agent(&self) -> Result<Agent> {
-        Agent::start_with(&self.programs, &["--mode", self.mode.name()])
+        let agent = Agent::start_with(&self.programs, &["--mode", self.mode.name()])?;
+        if self.real_time {
+            // Behind those that it observes; else they would keep it from the processors.
+            let pid = agent.observer.pid().to_string();
+            process::output(Command::new("chrt").args(["-a", "-f", "-p", "5", &pid]))?;
+        }
+        Ok(agent)
     }
 }
 

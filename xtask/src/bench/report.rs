@@ -34,7 +34,7 @@ fn page(bench: &Bench, all: &[(&Measurement, Figures)]) -> Result<String> {
     page += &format!("* Machine: {}\n", machine()?);
     page += &format!("* Mode: `{}`\n", bench.mode.name());
     let priority = if bench.real_time { "real-time, so that other work does not count" } else { "as usual" };
-    page += &format!("* Priority of clients and servers in closed loops: {priority}\n");
+    page += &format!("* Priority of the agent and of peers in closed loops: {priority}\n");
     for (measurement, figures) in all {
         page += &format!("\n## {}\n\n{}\n\n", title(measurement.name), measurement.about);
         page += "| Figure | Value | Goal |\n| --- | ---: | --- |\n";

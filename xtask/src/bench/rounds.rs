@@ -1,7 +1,7 @@
 //! Conditions that take turns in short rounds, so that what the machine does beside them touches all alike.
 
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use aya::Ebpf;
@@ -52,14 +52,44 @@ pub fn in_turns(bench: &Bench, rounds: u32, mut run: impl FnMut() -> Result<Take
     let mut all = Vec::new();
     for _ in 0..rounds {
         for (number, condition) in CONDITIONS.iter().enumerate() {
-            let attached = Attached::begin(condition, &object, bench)?;
-            let taken = run()?;
-            attached.end(taken.calls)?;
+            let taken = alone(|| {
+                let attached = Attached::begin(condition, &object, bench)?;
+                let taken = run()?;
+                let alone = observers()? <= usize::from(matches!(attached, Attached::Observer(_)));
+                attached.end(taken.calls)?;
+                Ok(alone.then_some(taken))
+            })?;
             all.push((number, taken.values));
         }
     }
     Ok(Rounds(all))
 }
+
+/// Runs a round again and again until no other observer was on this machine meanwhile: its programs would count too.
+fn alone(mut round: impl FnMut() -> Result<Option<Taken>>) -> Result<Taken> {
+    let deadline = Instant::now() + LONGEST_WAIT;
+    loop {
+        if observers()? == 0
+            && let Some(taken) = round()?
+        {
+            return Ok(taken);
+        }
+        ensure!(Instant::now() < deadline, "another mcp-observer is running on this machine");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+/// How many observers are running.
+fn observers() -> Result<usize> {
+    let names = std::fs::read_dir("/proc")?.flatten().filter_map(|entry| {
+        // Not all are processes, and some have ended by now.
+        std::fs::read_to_string(entry.path().join("comm")).ok()
+    });
+    Ok(names.filter(|name| name.starts_with("mcp-observer")).count())
+}
+
+/// How long another observer is waited for.
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
 /// What a condition keeps attached while it lasts.
 enum Attached {

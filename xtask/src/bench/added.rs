@@ -27,7 +27,8 @@ const QUANTILES: [&str; 2] = ["p50", "p99"];
 pub const ABOUT: &str = "Calls of one client, one after the other, whose peers do nothing but read and write: without an observer (`none`),\n\
      with empty programs on the same hooks (`floor`), with the observer; what is added, and as a ratio. On two processors\n\
      the programs behind a write run while the other processor wakes up; on one all of them are waited for. Work of the\n\
-     lowest priority keeps the processors awake, since waking one would hide the rest.";
+     lowest priority keeps the processors awake, since waking one would hide the rest. A ratio is left out\n\
+     (`none`) where what the floor adds is not above the spread of its rounds.";
 
 /// Measures what is added, over pipes and over HTTP.
 pub fn measure(bench: &Bench) -> Result<Figures> {
@@ -67,5 +68,8 @@ fn compare(name: &str, quantile: &str, rounds: &Rounds, value: usize, figures: &
     let [none, floor, observer] = medians;
     figures.add(format!("{name}_added_{quantile}_ns_floor"), floor - none);
     figures.add(format!("{name}_added_{quantile}_ns_observer"), observer - none);
-    figures.add(format!("{name}_added_{quantile}_over_floor"), (observer - none) / (floor - none));
+    // A quotient of two values that are noise says nothing, and may look good.
+    let is_clear = floor - none > spreads[0].max(spreads[1]);
+    let ratio = if is_clear { (observer - none) / (floor - none) } else { f64::NAN };
+    figures.add(format!("{name}_added_{quantile}_over_floor"), ratio);
 }

@@ -42,8 +42,11 @@ fn main() {
     println!("{}", serde_json::Value::Object(figures));
 }
 
+/// A result's name and how it is made.
+type Content = (&'static str, fn() -> String);
+
 /// Results of about [`LARGE`] bytes, by what is in them.
-const CONTENTS: [(&str, fn() -> String); 4] =
+const CONTENTS: [Content; 4] =
     [("text", text), ("base64", base64), ("tools", tools), ("structured", structured)];
 
 /// Lines of program text, with the escapes that they need.

@@ -9,6 +9,7 @@ mod copy;
 mod emit;
 mod fexit;
 mod finished;
+mod floor;
 mod iov;
 mod kprobe;
 mod maps;

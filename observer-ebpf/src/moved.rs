@@ -53,8 +53,13 @@ pub fn on_object<const LOOP: bool>(object: &Object, moved: &Moved) {
     let position = advance::<LOOP>(state, moved.direction, moved.len);
     let is_wanted = moved.direction == Direction::Received || nearness(state, object) == Nearness::Remote;
     let charge = moved.direction == Direction::Received || object.kind != StreamKind::Pipe;
-    let head = if verdict::wants_head(state) { head_of(&moved.bytes, moved.len) } else { Head::NONE };
-    let treatment = verdict::judge(state, head, moved.len, charge);
+    let treatment = if moved.bytes.gap == 0 {
+        let head =
+            if verdict::wants_head(state) { head_of(&moved.bytes.first, moved.len) } else { Head::NONE };
+        verdict::judge(state, head, moved.len, charge)
+    } else {
+        verdict::of_gap(state)
+    };
     if treatment == Treatment::Skip {
         return;
     }
@@ -98,7 +103,7 @@ pub fn spliced<const LOOP: bool>(object: &Object, direction: Direction, len: u64
     verdict::apply_decision(state, &object.stream);
     let position = advance::<LOOP>(state, direction, len);
     let is_wanted = direction == Direction::Received || nearness(state, object) == Nearness::Remote;
-    if verdict::judge(state, Head::NONE, len, is_wanted) != Treatment::Record {
+    if verdict::of_gap(state) != Treatment::Record {
         return;
     }
     let moved = Moved { direction, len, bytes: Bytes::gap(LossCause::Spliced), messages_at: 0, messages: 0 };
@@ -208,12 +213,7 @@ fn nearness(state: &mut StreamState, object: &Object) -> Nearness {
 
 /// The first bytes of what moved, none if they cannot be read.
 #[inline(always)]
-fn head_of(bytes: &Bytes, moved: u64) -> Head {
-    if bytes.gap != 0 { Head::NONE } else { head_in(&bytes.first, moved) }
-}
-
-#[inline(always)]
-fn head_in(first: &Segment, moved: u64) -> Head {
+fn head_of(first: &Segment, moved: u64) -> Head {
     let mut bytes = 0u64;
     let len = if first.len < moved { first.len } else { moved };
     let len = if len < 8 { len } else { 8 };

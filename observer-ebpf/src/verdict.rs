@@ -207,6 +207,19 @@ pub fn judge(state: &mut StreamState, head: Head, len: u64, charge: bool) -> Tre
     spend(state, len, charge)
 }
 
+/// Decides what to do with a call whose bytes cannot be read. It tells nothing about the stream and costs no budget.
+#[inline(always)]
+pub fn of_gap(state: &StreamState) -> Treatment {
+    const CAPTURE: u32 = Verdict::Capture as u32;
+    const UNDECIDED: u32 = Verdict::Undecided as u32;
+    const OPAQUE: u32 = Verdict::OpaqueTls as u32;
+    match state.verdict {
+        CAPTURE | UNDECIDED => Treatment::Record,
+        OPAQUE => Treatment::Opaque,
+        _ => Treatment::Skip,
+    }
+}
+
 /// Gives an undecided stream the budget of what its chunk looks like. Returns false if it is not text at all.
 #[inline(always)]
 fn grant(state: &mut StreamState, looks: Looks) -> bool {

@@ -17,8 +17,8 @@ use crate::pipeline::observation::Observation;
 use crate::pipeline::time::{Timestamp, WallClock};
 use crate::pipeline::{Pipeline, Settings};
 
-/// The kernel wakes us for full batches; what does not fill one is fetched after this.
-const LONGEST_WAIT: Duration = Duration::from_millis(100);
+/// The kernel wakes us for the first record after a rest. Losses, which come without a record, are asked for after this.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// How long a record can be on its way: the end of a process is held back until its bytes are out of the ring.
 const ON_THE_WAY: Duration = Duration::from_millis(30);
 /// A full ring may be left to take; the user waits for the end.

@@ -156,9 +156,15 @@ pub struct Agent {
 impl Agent {
     /// Starts it and waits until it says that it is ready.
     pub fn start(programs: &Programs) -> Result<Self> {
+        Self::start_with(programs, &[])
+    }
+
+    /// The same, with further flags.
+    pub fn start_with(programs: &Programs, flags: &[&str]) -> Result<Self> {
         let port = free_port()?;
         let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, port).to_string();
-        let observer = Observer::start(programs, &["run", "--listen", &address], Stdio::null())?;
+        let arguments = [&["run", "--listen", &address], flags].concat();
+        let observer = Observer::start(programs, &arguments, Stdio::null())?;
         let mut agent = Self { observer, port };
         let deadline = Instant::now() + START;
         while !agent.fetch("/readyz").is_ok_and(|answer| answer.status == 200) {

@@ -31,7 +31,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 
 /// Builds the object if needed and checks it.
 pub fn built() -> Result<()> {
-    check(&built_object()?)
+    check(&built_object(&["check"])?)
 }
 
 fn check(path: &Path) -> Result<()> {
@@ -45,11 +45,13 @@ fn check(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Where this build's object is, from what cargo says about the build script that makes it.
-fn built_object() -> Result<PathBuf> {
-    let mut check = workspace::cargo();
-    check.args(["check", "--quiet", "--package", "mcp-observer", "--message-format=json-render-diagnostics"]);
-    let messages = process::output(&mut check)?;
+/// Where the object of a build is, from what cargo says about the build script that makes it. `verb` is the cargo
+/// command that builds, with the profile.
+pub fn built_object(verb: &[&str]) -> Result<PathBuf> {
+    let mut build = workspace::cargo();
+    build.args(verb);
+    build.args(["--quiet", "--package", "mcp-observer", "--message-format=json-render-diagnostics"]);
+    let messages = process::output(&mut build)?;
     let folders = messages.lines().filter_map(|line| {
         let message: serde_json::Value = serde_json::from_str(line).ok()?;
         Some(PathBuf::from(message.get("out_dir")?.as_str()?))

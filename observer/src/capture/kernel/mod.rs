@@ -76,7 +76,8 @@ pub struct Options {
     pub mode: ModeChoice,
     /// Size of the data ring; a power of two, not less than a page.
     pub ring_bytes: u32,
-    /// How long the agent lets records gather after it took some. Longer costs less processor time under load.
+    /// How long the agent lets records gather after it took some, and while nothing is new a few times that. Longer
+    /// costs less processor time under load.
     pub pace: Duration,
     /// Whether libraries are looked for and probed.
     pub tls: bool,

@@ -48,6 +48,11 @@ impl Ring {
             guard.clear_ready();
         }
     }
+
+    /// Records wake nobody until the ring is waited for again.
+    pub fn leave(&mut self) {
+        self.ready = None;
+    }
 }
 
 #[expect(

@@ -31,6 +31,8 @@ pub struct KernelSource {
     libraries: Libraries,
     /// What the last drain found.
     load: Load,
+    /// Until then streams count as new: verdicts on them are waited for.
+    news_until: Timestamp,
     losses_at: Timestamp,
     sweep_at: Timestamp,
 }
@@ -40,6 +42,8 @@ pub struct KernelSource {
 enum Load {
     /// Nothing: the next record is news.
     Rest,
+    /// Little, of streams that are known.
+    Calm,
     /// Something, so there is likely more soon.
     Busy,
     /// More than one drain takes.
@@ -48,6 +52,14 @@ enum Load {
 
 /// How long an end of a process is held back: longer than any program takes to finish a record of its bytes.
 const HOLD_BACK: Duration = Duration::from_millis(20);
+/// How long streams are new: most are decided by their first messages.
+const NEWS_FOR: Duration = Duration::from_millis(100);
+/// Where nothing is new and the ring stays almost empty, records gather for so many times the pace.
+const CALM_PACES: u32 = 4;
+/// The part of the ring that may fill up in one calm pace.
+const CALM_PART: usize = 64;
+/// A deadline may be missed by this: observations have their times from the records.
+const LATE: Duration = Duration::from_millis(5);
 const LOSSES_EVERY: Duration = Duration::from_secs(1);
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
 /// Most bytes of records that one drain delivers, so that the rest of the agent gets its turn.
@@ -76,6 +88,7 @@ impl KernelSource {
             losses,
             libraries: Libraries::start(attached, options.tls)?,
             load: Load::Behind,
+            news_until: now,
             losses_at: now.after(LOSSES_EVERY),
             sweep_at: now.after(SWEEP_EVERY),
             facts,
@@ -117,10 +130,11 @@ impl KernelSource {
     /// Waits until there may be records, for `at_most` so long. Under load it lets records gather for a moment,
     /// so that wake-ups are few; after a rest it returns with the first record.
     pub async fn wait(&mut self, at_most: Option<Duration>) {
-        let at_most = at_most.unwrap_or(Duration::MAX);
+        let at_most = at_most.unwrap_or(Duration::MAX).max(LATE);
         match self.load {
             Load::Rest => {}
-            Load::Busy => return tokio::time::sleep(self.pace.min(at_most)).await,
+            Load::Calm => return self.gather(self.pace * CALM_PACES).await,
+            Load::Busy => return self.gather(self.pace).await,
             Load::Behind => return tokio::task::yield_now().await,
         }
         let at_most = if self.processes.ends.is_empty() { at_most } else { at_most.min(HOLD_BACK) };
@@ -131,6 +145,12 @@ impl KernelSource {
         }
     }
 
+    /// Lets records come for so long. A ring that is waited for would wake this thread with the first of them.
+    async fn gather(&mut self, pace: Duration) {
+        self.data.leave();
+        tokio::time::sleep(pace).await;
+    }
+
     /// Hands over all records that there are now, in order: the start of a process before its bytes, its end
     /// after them.
     pub fn drain(&mut self, sink: &mut dyn FnMut(Record<'_>)) {
@@ -139,12 +159,14 @@ impl KernelSource {
         // What the control ring had told by then is told.
         let mut told_until = started.as_nanos();
         let (control, own) = (&mut self.control, &mut self.processes);
+        let mut is_news = false;
         loop {
             let size = self.data.next(&mut |header, payload| {
                 if header.at_ns > told_until {
                     told_until = boot_clock().now().as_nanos();
                     take_all(control, own, sink);
                 }
+                is_news |= header.kind == RecordKind::StreamOpened as u16;
                 sink(Record { header, payload });
             });
             let Some(size) = size else { break };
@@ -153,9 +175,14 @@ impl KernelSource {
                 break;
             }
         }
+        if is_news {
+            self.news_until = started.after(NEWS_FOR);
+        }
+        let little = self.facts.ring_bytes as usize / CALM_PART;
         self.load = match delivered {
             0 => Load::Rest,
             DRAIN_MAX.. => Load::Behind,
+            _ if delivered < little && started >= self.news_until => Load::Calm,
             _ => Load::Busy,
         };
         self.libraries.look(&mut self.processes.looks);

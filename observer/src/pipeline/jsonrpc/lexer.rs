@@ -1,9 +1,10 @@
 //! An incremental JSON tokenizer: bytes in any portions, no memory of what is not asked for.
 //!
-//! The order of tokens is checked in full. Within a token it is lenient where that costs nothing to a reader of
+//! The order of tokens is checked in full, except in what is skipped. Within a token it is lenient where that costs nothing to a reader of
 //! known members: a number is any run of the characters of numbers, and strings may hold control characters and bytes
 //! that are not UTF-8.
 
+use super::skip::{Progress, Skip};
 use super::text::Text;
 
 /// What came next.
@@ -45,8 +46,6 @@ pub(super) struct Lexer {
     longest_key: usize,
     /// How much is kept of the next string or number; nothing if zero.
     wanted: usize,
-    /// No tokens from this depth on.
-    skip_from: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -67,6 +66,8 @@ enum State {
     InNumber,
     /// What is still to come of a literal, and what it means.
     InLiteral(&'static [u8], Token),
+    /// In an object or array of which nothing is wanted.
+    Skipping(Skip),
     Done,
 }
 
@@ -75,7 +76,7 @@ impl Lexer {
     pub(super) fn new(most: usize, longest_key: usize) -> Self {
         let nesting = Nesting { objects: Vec::new(), depth: 0, most };
         let text = Text::default();
-        Self { state: State::Value, nesting, text, longest_key, wanted: 0, skip_from: usize::MAX }
+        Self { state: State::Value, nesting, text, longest_key, wanted: 0 }
     }
 
     /// Begins another document.
@@ -83,7 +84,6 @@ impl Lexer {
         self.state = State::Value;
         self.nesting.depth = 0;
         self.wanted = 0;
-        self.skip_from = usize::MAX;
     }
 
     /// Whether the document is complete.
@@ -98,7 +98,7 @@ impl Lexer {
 
     /// Nothing is wanted of the object or array that has just begun.
     pub(super) const fn skip(&mut self) {
-        self.skip_from = self.nesting.depth;
+        self.state = State::Skipping(Skip::new());
     }
 
     /// The key, unless it is longer than any that matters.
@@ -119,6 +119,7 @@ impl Lexer {
                 State::InString => self.string(rest, Token::String),
                 State::InNumber => self.number(rest),
                 State::InLiteral(expected, token) => self.literal(rest, expected, token),
+                State::Skipping(skip) => self.skipped(rest, skip),
                 _ => self.punctuation(rest),
             };
             if let Some(token) = token {
@@ -127,8 +128,21 @@ impl Lexer {
         }
     }
 
-    const fn is_skipping(&self) -> bool {
-        self.nesting.depth >= self.skip_from
+    fn skipped(&mut self, rest: &mut &[u8], mut skip: Skip) -> Option<Token> {
+        // Its own bracket is one of those that are open.
+        let most = (self.nesting.most + 1).saturating_sub(self.nesting.depth);
+        match skip.push(rest, most) {
+            Progress::More => {
+                self.state = State::Skipping(skip);
+                Some(Token::More)
+            }
+            Progress::TooDeep => Some(Token::TooDeep),
+            Progress::Done => {
+                self.nesting.close();
+                self.value_end();
+                Some(Token::SkippedClose)
+            }
+        }
     }
 
     fn punctuation(&mut self, rest: &mut &[u8]) -> Option<Token> {
@@ -142,7 +156,7 @@ impl Lexer {
         match (self.state, byte) {
             (State::Value | State::FirstItem, _) => return self.value(byte),
             (State::Key | State::FirstKey, b'"') => {
-                self.text.begin(if self.is_skipping() { 0 } else { self.longest_key });
+                self.text.begin(self.longest_key);
                 self.state = State::InKey;
             }
             (State::Colon, b':') => self.state = State::Value,
@@ -162,12 +176,12 @@ impl Lexer {
     fn value(&mut self, byte: u8) -> Option<Token> {
         match byte {
             b'"' => {
-                self.text.begin(if self.is_skipping() { 0 } else { self.wanted });
+                self.text.begin(self.wanted);
                 self.state = State::InString;
             }
             b'{' | b'[' => return self.open(byte == b'{'),
             b'-' | b'0'..=b'9' => {
-                self.text.begin(if self.is_skipping() { 0 } else { self.wanted });
+                self.text.begin(self.wanted);
                 self.text.add(&[byte]);
                 self.state = State::InNumber;
             }
@@ -181,27 +195,17 @@ impl Lexer {
     }
 
     fn open(&mut self, object: bool) -> Option<Token> {
-        let skipping = self.is_skipping();
         if !self.nesting.open(object) {
             return Some(Token::TooDeep);
         }
         self.state = if object { State::FirstKey } else { State::FirstItem };
-        let token = if object { Token::Object } else { Token::Array };
-        (!skipping).then_some(token)
+        Some(if object { Token::Object } else { Token::Array })
     }
 
     fn close(&mut self) -> Option<Token> {
-        let skipping = self.is_skipping();
         self.nesting.close();
         self.value_end();
-        if !skipping {
-            return Some(Token::Close);
-        }
-        if self.is_skipping() {
-            return None;
-        }
-        self.skip_from = usize::MAX;
-        Some(Token::SkippedClose)
+        Some(Token::Close)
     }
 
     const fn value_end(&mut self) {
@@ -210,7 +214,7 @@ impl Lexer {
 
     fn end(&mut self, token: Token) -> Option<Token> {
         self.value_end();
-        (!self.is_skipping()).then_some(token)
+        Some(token)
     }
 
     fn string(&mut self, rest: &mut &[u8], token: Token) -> Option<Token> {
@@ -235,7 +239,7 @@ impl Lexer {
         }
         if token == Token::Key {
             self.state = State::Colon;
-            return (!self.is_skipping()).then_some(token);
+            return Some(token);
         }
         self.end(token)
     }

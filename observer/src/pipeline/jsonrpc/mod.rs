@@ -7,6 +7,7 @@ mod draft;
 mod lexer;
 mod paths;
 pub mod skim;
+mod skip;
 mod tail;
 mod text;
 

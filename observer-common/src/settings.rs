@@ -37,6 +37,7 @@ macro_rules! for_each_offset {
             SOCKET_SK: "socket", "sk";
             SOCK_SOCKET: "sock", "sk_socket";
             SOCK_FAMILY: "sock", "__sk_common.skc_family";
+            SOCK_PROTOCOL: "sock", "sk_protocol";
             SOCK_SHUTDOWN: "sock", "sk_shutdown";
             SOCK_DADDR: "sock", "__sk_common.skc_daddr";
             SOCK_RCV_SADDR: "sock", "__sk_common.skc_rcv_saddr";
@@ -46,6 +47,10 @@ macro_rules! for_each_offset {
             SOCK_V6_RCV_SADDR: "sock", "__sk_common.skc_v6_rcv_saddr";
             INET_SPORT: "inet_sock", "inet_sport";
             NET_INUM: "net", "ns.inum";
+            TCP_SND_UNA: "tcp_sock", "snd_una";
+            TCP_BYTES_ACKED: "tcp_sock", "bytes_acked";
+            TCP_RCV_NXT: "tcp_sock", "rcv_nxt";
+            TCP_BYTES_RECEIVED: "tcp_sock", "bytes_received";
             UNIX_PEER: "unix_sock", "peer";
         }
     };
@@ -54,8 +59,19 @@ macro_rules! for_each_offset {
 /// Value of a global whose struct member this kernel does not have.
 pub const ABSENT: u32 = u32::MAX;
 
-/// Offsets that a kernel may lack: without IPv6, without 32-bit processes, or where it is a field of bits.
-pub const OPTIONAL: [&str; 4] = ["TASK_STATUS", "SOCK_V6_DADDR", "SOCK_V6_RCV_SADDR", "SOCK_SHUTDOWN"];
+/// Offsets that a kernel may lack: without IPv6, without 32-bit processes, where it is a field of bits, or where
+/// TCP counts otherwise.
+pub const OPTIONAL: [&str; 9] = [
+    "TASK_STATUS",
+    "SOCK_V6_DADDR",
+    "SOCK_V6_RCV_SADDR",
+    "SOCK_SHUTDOWN",
+    "SOCK_PROTOCOL",
+    "TCP_SND_UNA",
+    "TCP_BYTES_ACKED",
+    "TCP_RCV_NXT",
+    "TCP_BYTES_RECEIVED",
+];
 
 macro_rules! as_table {
     ($($name:ident: $of:literal, $path:literal;)*) => {

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use observer_common::stream::Verdict;
 
+use super::early::Early;
 use super::input::{ProcessId, StreamId};
 use super::jsonrpc::Message;
 use super::limits::Limits;
@@ -60,6 +61,8 @@ pub struct Connection {
     pub unproven: Vec<Call>,
     /// For TLS: the socket that it travels on.
     pub socket: Option<Place>,
+    /// For TCP: its first sends, until it is known whether the other end is on this host.
+    pub early: Early,
     /// For a socket: at which ends the plaintext of its TLS is read.
     pub is_read_inside_tls: [bool; 2],
     /// When its MCP session began.
@@ -128,6 +131,7 @@ impl Connection {
             calls: BTreeSet::new(),
             unproven: Vec::new(),
             socket: None,
+            early: Early::Unknown,
             is_read_inside_tls: [false; 2],
             session_since: None,
         }

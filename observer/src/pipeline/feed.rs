@@ -32,6 +32,9 @@ impl Pipeline {
     /// nothing is said of how they end.
     pub fn finish(&mut self, at: Timestamp) -> u64 {
         self.pass(at);
+        while let Some(id) = self.early.pop(Timestamp::from_nanos(u64::MAX)) {
+            self.settle_early(id, false);
+        }
         let mut in_flight = 0;
         while let Some((id, call)) = self.calls.pop_oldest() {
             self.forget_call(call.connection, id);
@@ -85,6 +88,9 @@ impl Pipeline {
         while let Some((connection, to)) = self.held.pop(self.now) {
             self.release_held(connection, to);
         }
+        while let Some(id) = self.early.pop(self.now) {
+            self.settle_early(id, false);
+        }
         while let Some(id) = self.closing.pop(self.now) {
             self.forget_connection(id);
         }
@@ -129,6 +135,9 @@ impl Pipeline {
                 self.verdicts.push_back((stream, verdict));
             }
         }
+        if joined.opened.is_none() {
+            self.settle_early(id, true);
+        }
     }
 
     /// Where there are as many streams as there may be, the oldest connection that is not known to carry MCP goes.
@@ -167,12 +176,15 @@ impl Pipeline {
                 self.release_held(id, actor.other());
             }
         }
-        self.read(id, to, moved);
+        if !self.waits_for_twin(id, to, &moved) {
+            self.read(id, to, moved);
+        }
     }
 
-    fn read(&mut self, id: ConnectionId, to: End, moved: Moved<'_>) {
+    pub(super) fn read(&mut self, id: ConnectionId, to: End, moved: Moved<'_>) {
         let Some(connection) = self.connections.value_mut(&id) else { return };
         let mut found = std::mem::take(&mut self.found);
+        let moved = connection.read_copy(to, moved);
         let limits = &self.settings.limits;
         let payloads = self.settings.payloads;
         let lines = connection.may_begin_with_a_banner();

@@ -26,6 +26,13 @@ pub struct Limits {
     pub call_age: Duration,
     /// Times of sends remembered per flow until the receiver has read so far.
     pub send_marks: usize,
+    /// How long the first sends of a connection wait for its other end to be seen: longer than a client that was
+    /// kept from running takes to tell of its request after its server has answered.
+    pub twin_for: Duration,
+    /// Bytes of such sends on one connection: a request of usual size. Of a larger one the sender's copy is read.
+    pub early_bytes_each: usize,
+    /// The same on all connections together.
+    pub early_bytes: usize,
     /// Messages held on one stream until it is known whose answer they are.
     pub held_messages: usize,
     /// How long such a message is held.
@@ -69,6 +76,9 @@ impl Default for Limits {
             settling_for: Duration::from_millis(500),
             call_age: Duration::from_secs(24 * 3600),
             send_marks: 256,
+            twin_for: Duration::from_millis(50),
+            early_bytes_each: 256 << 10,
+            early_bytes: 16 << 20,
             held_messages: 64,
             held_for: Duration::from_secs(2),
             gone_for: Duration::from_secs(5),

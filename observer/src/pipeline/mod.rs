@@ -8,7 +8,8 @@
 //! 3. `while let Some((stream, verdict)) = next_verdict()`: what the kernel should do with streams.
 //!
 //! The stages are the folders; the files beside them join the stages: [`reader`] for one flow, `feed` for one
-//! record, `ends` for what is over, `lines` and `http` for one message, `completion` for one call, `settle` for a
+//! record, `early` for
+//! sends that wait for their receiver, `ends` for what is over, `lines` and `http` for one message, `completion` for one call, `settle` for a
 //! call seen from both ends, `sessions` and `parties` for what surrounds it.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::indexing_slicing, clippy::unwrap_used)]
 #![deny(clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
@@ -17,6 +18,7 @@
 pub mod attribution;
 mod completion;
 pub mod connection;
+pub mod early;
 mod ends;
 mod feed;
 pub mod health;
@@ -86,6 +88,9 @@ pub struct Pipeline {
     settling: Settling,
     /// Flows with messages that wait for their sender.
     held: Due<(ConnectionId, End)>,
+    /// Connections whose first sends wait, and how many bytes these have.
+    early: Due<ConnectionId>,
+    early_bytes: usize,
     /// Connections one way of which has ended.
     closing: Due<ConnectionId>,
     /// Processes that have ended, until the last of what they wrote was read.
@@ -125,6 +130,8 @@ impl Pipeline {
             calls: Calls::new(limits.calls),
             settling: Settling::new(limits.settling),
             held: Due::default(),
+            early: Due::default(),
+            early_bytes: 0,
             closing: Due::default(),
             gone: Due::default(),
             observations: VecDeque::new(),
@@ -152,6 +159,7 @@ impl Pipeline {
             self.calls.deadline(),
             self.settling.deadline(),
             self.held.first(),
+            self.early.first(),
             self.closing.first(),
             self.gone.first(),
         ];

@@ -2,6 +2,7 @@
 
 mod ends;
 mod http;
+mod namespaces;
 mod stdio;
 mod tls;
 
@@ -116,7 +117,7 @@ const fn ms(count: u64) -> Option<Duration> {
 
 fn tcp(local: u16, peer: u16) -> Identity {
     let address = |port| std::net::SocketAddr::from(([127, 0, 0, 1], port));
-    Identity::Tcp { namespace: 1, local: address(local), peer: address(peer) }
+    Identity::Tcp { namespace: 1, local: address(local), peer: address(peer), sequence: None }
 }
 
 fn post(body: &str, headers: &str) -> String {

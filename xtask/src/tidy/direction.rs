@@ -17,9 +17,10 @@ const STAGES: &[&[&str]] = &[
 ];
 
 /// The files that join the stages. They may use all of them, and no stage uses them.
-const GLUE: [&str; 11] = [
+const GLUE: [&str; 12] = [
     "completion",
     "connection",
+    "early",
     "ends",
     "feed",
     "http",

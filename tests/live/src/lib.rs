@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod comparison;
+pub mod namespaces;
 pub mod observer;
 pub mod programs;
 pub mod scene;

@@ -1,6 +1,7 @@
 //! What is known of one connection: its ends, the bytes each way, and whether it carries MCP.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::net::SocketAddr;
 
 use observer_common::stream::Verdict;
 
@@ -65,6 +66,8 @@ pub struct Connection {
     pub early: Early,
     /// For a socket: at which ends the plaintext of its TLS is read.
     pub is_read_inside_tls: [bool; 2],
+    /// Holes in it since they were last told of: how many, and how many bytes.
+    pub holes: (u64, u64),
     /// When its MCP session began.
     pub session_since: Option<Timestamp>,
 }
@@ -133,6 +136,7 @@ impl Connection {
             socket: None,
             early: Early::Unknown,
             is_read_inside_tls: [false; 2],
+            holes: (0, 0),
             session_since: None,
         }
     }
@@ -142,6 +146,15 @@ impl Connection {
         match end {
             End::A => self.ends[0],
             End::B => self.ends[1],
+        }
+    }
+
+    /// An end of TCP tells its own address: behind address translation the other end knows another one.
+    pub fn meet_address(&mut self, end: End, address: SocketAddr) {
+        if let Medium::Tcp(addresses) = &mut self.medium
+            && let Some(known) = addresses.get_mut(end.index())
+        {
+            *known = address;
         }
     }
 

@@ -117,6 +117,8 @@ impl Pipeline {
         }
         self.wires.close(id, connection.ends);
         self.forget_early(id, &connection);
+        self.torn.remove(&id);
+        self.tell_hole(&connection, self.now);
         self.end_session_of(&connection);
         for call in &connection.calls {
             // The connection's own facts are gone: the call ends with what it knows itself.

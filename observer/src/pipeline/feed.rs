@@ -47,6 +47,7 @@ impl Pipeline {
         while let Some(call) = self.settling.pop_due(Timestamp::from_nanos(u64::MAX)) {
             self.show(call);
         }
+        self.tell_holes(at);
         in_flight
     }
 
@@ -64,6 +65,7 @@ impl Pipeline {
             EventBody::ProcessExited { status } => self.end_process(process, at, status),
             EventBody::LibraryFound(_) => {}
             EventBody::Lost { cause, records, bytes } => {
+                self.tell_holes(at);
                 let loss = observation::Loss { at, cause, records, bytes, stream: None };
                 self.observations.push_back(Observation::Loss(loss));
             }
@@ -131,6 +133,9 @@ impl Pipeline {
                 *slot = Some(process);
                 self.wires.attach(process, id);
             }
+            if let (Identity::Tcp { local, .. }, Some(end)) = (identity, joined.place.end) {
+                connection.meet_address(end, *local);
+            }
             if let Some(verdict) = connection.verdict {
                 self.verdicts.push_back((stream, verdict));
             }
@@ -189,7 +194,7 @@ impl Pipeline {
         let payloads = self.settings.payloads;
         let lines = connection.may_begin_with_a_banner();
         let captured = connection.verdict == Some(Verdict::Capture);
-        let (mut restarted, mut holes) = (false, 0);
+        let (mut restarted, mut holes) = (false, (0, 0));
         let way = connection.way_mut(to);
         let (flow, reader, unread, may_skip) =
             (&mut way.flow, &mut way.reader, &mut way.unread, &mut way.may_skip);
@@ -204,12 +209,14 @@ impl Pipeline {
                 restarted = true;
                 *may_skip = !captured;
             } else {
-                holes += u64::from(matches!(piece, Piece::Gap { .. }));
+                if let Piece::Gap { missing, .. } = piece {
+                    holes = (holes.0 + 1, holes.1 + missing);
+                }
                 reader.push(piece, limits, lines, &mut found);
             }
         });
         if self.label(id) == Label::Mcp {
-            (0..holes).for_each(|_| self.health.fault(Stage::Reassembly, "hole"));
+            self.note_holes(id, holes);
         }
         if restarted {
             self.restart_exchanges(id, to);

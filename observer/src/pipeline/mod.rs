@@ -22,6 +22,7 @@ pub mod early;
 mod ends;
 mod feed;
 pub mod health;
+mod holes;
 mod http;
 pub mod input;
 pub mod jsonrpc;
@@ -41,7 +42,7 @@ mod tests;
 pub mod time;
 pub mod transport;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use observer_common::stream::Verdict;
 
@@ -91,6 +92,8 @@ pub struct Pipeline {
     /// Connections whose first sends wait, and how many bytes these have.
     early: Due<ConnectionId>,
     early_bytes: usize,
+    /// Connections with holes that were not yet told of.
+    torn: BTreeSet<ConnectionId>,
     /// Connections one way of which has ended.
     closing: Due<ConnectionId>,
     /// Processes that have ended, until the last of what they wrote was read.
@@ -132,6 +135,7 @@ impl Pipeline {
             held: Due::default(),
             early: Due::default(),
             early_bytes: 0,
+            torn: BTreeSet::new(),
             closing: Due::default(),
             gone: Due::default(),
             observations: VecDeque::new(),
@@ -164,6 +168,11 @@ impl Pipeline {
             self.gone.first(),
         ];
         deadlines.into_iter().flatten().min()
+    }
+
+    /// How many streams are known.
+    pub fn streams(&self) -> usize {
+        self.twins.streams()
     }
 
     /// Counters of what could not be used.

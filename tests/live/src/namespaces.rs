@@ -50,7 +50,7 @@ impl Namespaces {
                 }}
                 chain post {{
                     type nat hook postrouting priority 100;
-                    ct original ip daddr {SERVICE} snat to {TRANSLATED}:20000-29999
+                    ct original ip daddr {SERVICE} meta l4proto tcp snat to {TRANSLATED}:20000-29999
                 }}
             }}"
         );

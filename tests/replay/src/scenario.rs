@@ -162,17 +162,19 @@ impl Scenario {
     ) -> Wires {
         let [client_syn, server_syn] = [self.number() as u32 * 1_000, self.number() as u32 * 1_000];
         let [client_end, server_end] = [client_view, server_view].map(|[local, peer]| tcp(local, peer));
-        let client_stream = self.stream(client, StreamIdentity {
-            sent_from: client_syn,
-            received_from: server_syn + 1,
-            ..client_end
-        });
-        let server_stream = self.stream(server, StreamIdentity {
-            network_namespace: client_end.network_namespace + 1,
-            sent_from: server_syn + 1,
-            received_from: client_syn + 1,
-            ..server_end
-        });
+        let client_stream = self.stream(
+            client,
+            StreamIdentity { sent_from: client_syn, received_from: server_syn + 1, ..client_end },
+        );
+        let server_stream = self.stream(
+            server,
+            StreamIdentity {
+                network_namespace: client_end.network_namespace + 1,
+                sent_from: server_syn + 1,
+                received_from: client_syn + 1,
+                ..server_end
+            },
+        );
         let mut wires = self.wires((Some(client), client_stream), (Some(server), server_stream));
         wires.requests.writer_is_read = true;
         wires.answers.writer_is_read = true;

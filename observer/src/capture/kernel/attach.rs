@@ -1,15 +1,19 @@
 //! Attaches probes to libraries, in a thread of its own: reading a large program takes time, and detaching more.
 //!
-//! In: what to look at. Out: records of libraries and blind spots. Each file is looked at once.
+//! In: what to look at. Out: records of libraries and blind spots. Each file is looked at once, and let go of when
+//! nobody uses it any more.
 
 use std::fs::File;
-use std::os::fd::{AsFd as _, AsRawFd as _};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TrySendError, channel, sync_channel};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use aya::Ebpf;
 use aya::maps::{HashMap, MapData};
-use aya::programs::uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeScope};
+use aya::programs::uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeLinkId, UProbeScope};
 use aya::programs::{ProgramError, UProbe};
 use aya::sys::{UProbeMultiFeature, is_uprobe_multi_supported};
 use observer_common::process::ProcessKey;
@@ -19,11 +23,13 @@ use rustc_hash::FxHashSet;
 
 use super::control::{Made, made};
 use super::mode::chain;
+use super::probed::{Host, ProbedFile};
 use super::programs::Attached;
 use super::ring::{map_error, take_map};
 use crate::capture::host::libraries::{CodeFile, FileVersion, Look, likely, mapping_at, mappings};
 use crate::capture::host::processes;
 use crate::capture::tls::finder::{self, Place};
+use crate::capture::tls::unread;
 use crate::error::Error;
 use crate::pipeline::input::{BlindSpotFacts, LibraryFacts};
 
@@ -33,6 +39,10 @@ pub(super) struct Libraries {
     found: Receiver<Report>,
     /// Looks that found no room; a look at everything replaces them.
     is_behind: bool,
+    /// Probes that are attached now.
+    probes: Arc<AtomicUsize>,
+    /// The programs behind them, by name.
+    programs: Vec<(&'static str, OwnedFd)>,
 }
 
 /// What is attached after the first look around.
@@ -46,6 +56,8 @@ pub(super) struct Settled {
 enum Job {
     Look(Look),
     LookEverywhere,
+    /// TLS records of this process went by unread.
+    Suspect(u32),
     /// Answer when all that came before is done.
     Settle(Sender<Settled>),
 }
@@ -60,6 +72,10 @@ struct Report {
 const LOOKS_MAX: usize = 4096;
 /// Files that are remembered.
 const FILES_MAX: usize = 65_536;
+/// Processes that are remembered as told of.
+const TOLD_MAX: usize = 65_536;
+/// Between two looks at who uses the files with probes. A look costs one file of `/proc` for each of them.
+const LET_GO_EVERY: Duration = Duration::from_secs(10);
 
 impl Libraries {
     /// Starts the thread. The programs live and die with it.
@@ -67,9 +83,26 @@ impl Libraries {
         let (looks, jobs) = sync_channel(LOOKS_MAX);
         let (reports, found) = channel();
         let mut worker = Worker::new(attached.ebpf, attached.chosen.by_loop, probes, reports)?;
+        let (probes, programs) = (worker.probes.clone(), worker.descriptors());
         let spawned = thread::Builder::new().name("libraries".to_owned()).spawn(move || worker.run(&jobs));
         spawned.map_err(|source| Error::Io { act: "start a thread".to_owned(), source })?;
-        Ok(Self { looks, found, is_behind: false })
+        Ok(Self { looks, found, is_behind: false, probes, programs })
+    }
+
+    /// Probes that are attached now.
+    pub fn probes(&self) -> usize {
+        self.probes.load(Ordering::Relaxed)
+    }
+
+    /// The programs behind the probes. They are handed over once.
+    pub fn take_programs(&mut self) -> Vec<(&'static str, OwnedFd)> {
+        std::mem::take(&mut self.programs)
+    }
+
+    /// A process moves TLS records that nobody reads.
+    pub fn suspect(&self, pid: u32) {
+        // With the queue full there is a look at everything to come, and the process is named after its next TLS.
+        let _ = self.looks.try_send(Job::Suspect(pid));
     }
 
     /// Hands over what is to be looked at.
@@ -108,10 +141,15 @@ struct Worker {
     refused: Option<String>,
     files: HashMap<MapData, u64, u8>,
     looked_at: FxHashSet<FileVersion>,
+    probed: Vec<ProbedFile<Links>>,
+    /// Processes whose TLS was told to be unread.
+    told: FxHashSet<ProcessKey>,
     reports: Sender<Report>,
-    libraries: usize,
-    probes: usize,
+    probes: Arc<AtomicUsize>,
 }
+
+/// The links of one library in one file: of its returns, and of its entries.
+type Links = Vec<[Option<UProbeLinkId>; 2]>;
 
 impl Worker {
     fn new(mut ebpf: Ebpf, by_loop: bool, probes: bool, reports: Sender<Report>) -> Result<Self, Error> {
@@ -131,9 +169,10 @@ impl Worker {
             refused: None,
             files,
             looked_at: FxHashSet::default(),
+            probed: Vec::new(),
+            told: FxHashSet::default(),
             reports,
-            libraries: 0,
-            probes: 0,
+            probes: Arc::default(),
         };
         worker.refused = if probes { worker.load().err() } else { Some("switched off".to_owned()) };
         if worker.refused.is_some() {
@@ -153,33 +192,111 @@ impl Worker {
         self.ebpf.program_mut(name).ok_or(ProgramError::NotLoaded)?.try_into()
     }
 
+    /// Descriptors of the programs, if they are loaded.
+    fn descriptors(&self) -> Vec<(&'static str, OwnedFd)> {
+        let names = [self.entry, self.exit].into_iter();
+        let programs = names.filter_map(|name| {
+            let descriptor = self.ebpf.program(name)?.fd().ok()?;
+            Some((name, descriptor.as_fd().try_clone_to_owned().ok()?))
+        });
+        programs.collect()
+    }
+
     fn run(&mut self, jobs: &Receiver<Job>) {
         if let Some(reason) = self.refused.clone() {
             self.report_refusal(&reason);
         }
         self.look_at_likely();
-        while let Ok(job) = jobs.recv() {
-            match job {
-                Job::Look(look) => self.look(look),
-                Job::LookEverywhere => {
-                    for pid in processes::all() {
-                        self.look(Look::Process { pid });
-                    }
-                }
-                Job::Settle(answer) => {
-                    let settled =
-                        Settled { libraries: self.libraries, probes: self.probes, feature: self.feature };
-                    // Who asked may have gone.
-                    let _ = answer.send(settled);
-                }
+        let mut let_go_at = Instant::now() + LET_GO_EVERY;
+        loop {
+            match jobs.recv_timeout(let_go_at.saturating_duration_since(Instant::now())) {
+                Ok(job) => self.work(job),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            if Instant::now() >= let_go_at {
+                self.let_go();
+                let_go_at = Instant::now() + LET_GO_EVERY;
             }
         }
+    }
+
+    fn work(&mut self, job: Job) {
+        match job {
+            Job::Look(look) => self.look(look),
+            Job::LookEverywhere => {
+                for pid in processes::all() {
+                    self.look(Look::Process { pid });
+                }
+            }
+            Job::Suspect(pid) => self.suspect(pid),
+            Job::Settle(answer) => {
+                let settled = Settled {
+                    libraries: self.probed.iter().map(|file| file.links.len()).sum(),
+                    probes: self.probes.load(Ordering::Relaxed),
+                    feature: self.feature,
+                };
+                // Who asked may have gone.
+                let _ = answer.send(settled);
+            }
+        }
+    }
+
+    /// Detaches from files that nobody uses any more.
+    fn let_go(&mut self) {
+        let now = Instant::now();
+        let is_over = |file: &mut ProbedFile<Links>| file.look(now, &Host);
+        if !self.probed.iter_mut().fold(false, |any, file| is_over(file) || any) {
+            return;
+        }
+        // Whoever maps one from here on is told of, and looked at when this is done; whoever did before is seen now.
+        let known: Vec<u64> = self.files.keys().filter_map(Result::ok).collect();
+        known.iter().for_each(|file| drop(self.files.remove(file)));
+        let (over, kept) = std::mem::take(&mut self.probed)
+            .into_iter()
+            .map(|mut file| (is_over(&mut file), file))
+            .partition::<Vec<_>, _>(|(over, _)| *over);
+        self.probed = kept.into_iter().map(|(_, file)| file).collect();
+        for (_, file) in over {
+            self.looked_at.remove(&file.version);
+            file.links.into_iter().for_each(|links| self.detach(links));
+            self.probes.fetch_sub(file.probes, Ordering::Relaxed);
+        }
+    }
+
+    fn detach(&mut self, links: [Option<UProbeLinkId>; 2]) {
+        // Entries first: an entry whose return is not seen would stay in the table.
+        for (name, link) in [self.exit, self.entry].into_iter().zip(links).rev() {
+            if let (Some(link), Ok(program)) = (link, self.program(name)) {
+                // It is gone already if this fails.
+                let _ = program.detach(link);
+            }
+        }
+    }
+
+    /// Looks whether a process whose TLS goes by unread has a library with probes, and tells of it if not.
+    fn suspect(&mut self, pid: u32) {
+        let Some((key, _)) = processes::key(pid) else { return };
+        if self.refused.is_some() || self.told.contains(&key) {
+            return;
+        }
+        self.look(Look::Process { pid });
+        let mapped = mappings(pid);
+        if mapped.is_empty() || self.probed.iter().any(|file| file.is_mapped_by(pid, &Host)) {
+            return;
+        }
+        if self.told.len() >= TOLD_MAX {
+            self.told.clear();
+        }
+        self.told.insert(key);
+        let reason = unread::reason(mapped.iter().map(|mapping| mapping.path.as_str()));
+        self.report_blind_spot(pid, "tls_without_probe", &processes::exe(pid).unwrap_or_default(), reason);
     }
 
     fn look_at_likely(&mut self) {
         for path in likely() {
             if let Ok(file) = CodeFile::at(&path) {
-                self.examine(0, &file);
+                self.examine(0, file);
             }
         }
     }
@@ -188,7 +305,7 @@ impl Worker {
         match look {
             Look::Program { pid } => {
                 if let Ok(file) = CodeFile::program(pid) {
-                    self.examine(pid, &file);
+                    self.examine(pid, file);
                 }
             }
             Look::Process { pid } => {
@@ -198,7 +315,7 @@ impl Worker {
                     if last.as_ref() != Some(&mapping.file)
                         && let Ok(file) = CodeFile::mapped(pid, &mapping)
                     {
-                        self.examine(pid, &file);
+                        self.examine(pid, file);
                     }
                     last = Some(mapping.file);
                 }
@@ -207,7 +324,7 @@ impl Worker {
                 let mapped =
                     mapping_at(pid, address).and_then(|mapping| CodeFile::mapped(pid, &mapping).ok());
                 match mapped {
-                    Some(mapped) => self.examine(pid, &mapped),
+                    Some(mapped) => self.examine(pid, mapped),
                     // Gone already: the kernel tells of the file again when the next process maps it.
                     None => drop(self.files.remove(&file)),
                 }
@@ -215,27 +332,42 @@ impl Worker {
         }
     }
 
-    fn examine(&mut self, pid: u32, file: &CodeFile) {
+    fn examine(&mut self, pid: u32, file: CodeFile) {
         if self.looked_at.len() >= FILES_MAX {
             self.looked_at.clear();
         }
         if !self.looked_at.insert(file.version) {
             return;
         }
+        let (mut links, mut probes) = (Links::new(), 0);
         for found in finder::find(&file.file).unwrap_or_default() {
             let outcome = match &self.refused {
                 Some(reason) => Err(reason.clone()),
                 None => self.attach(&file.file, found.library as u8, &found.functions),
             };
             match outcome {
-                Ok(()) => self.report_library(pid, &file.path, &found),
+                Ok((attached, count)) => {
+                    links.push(attached);
+                    probes += count;
+                    self.report_library(pid, &file.path, &found);
+                }
                 Err(reason) => self.report_blind_spot(pid, "tls_without_probe", &file.path, reason),
             }
         }
+        if !links.is_empty() {
+            self.probes.fetch_add(probes, Ordering::Relaxed);
+            self.probed.push(ProbedFile::new(file, pid, links, probes));
+        }
     }
 
-    /// Attaches entry and return probes through the open file, so that no path is looked up again.
-    fn attach(&mut self, file: &File, library: u8, places: &[Place]) -> Result<(), String> {
+    /// Attaches entry and return probes through the open file, so that no path is looked up again. Returns their links
+    /// and how many they are.
+    fn attach(
+        &mut self,
+        file: &File,
+        library: u8,
+        places: &[Place],
+    ) -> Result<([Option<UProbeLinkId>; 2], usize), String> {
         let target = format!("/proc/self/fd/{}", file.as_fd().as_raw_fd());
         let point = |place: &Place| UProbeAttachPoint {
             location: UProbeAttachLocation::AbsoluteOffset(place.offset),
@@ -246,14 +378,20 @@ impl Worker {
         let entries: Vec<_> = places.iter().map(point).collect();
         let count = entries.len() + exits.len();
         // Returns first: a return without entry is nothing, an entry without return would stay in the table.
-        for (name, points) in [(self.exit, exits), (self.entry, entries)] {
-            self.program(name)
-                .and_then(|program| program.attach(points, &target, UProbeScope::AllProcesses))
-                .map_err(|error| chain(&error))?;
+        let mut links = [None, None];
+        for (link, (name, points)) in links.iter_mut().zip([(self.exit, exits), (self.entry, entries)]) {
+            let attached = self
+                .program(name)
+                .and_then(|program| program.attach(points, &target, UProbeScope::AllProcesses));
+            match attached {
+                Ok(attached) => *link = Some(attached),
+                Err(error) => {
+                    self.detach(links);
+                    return Err(chain(&error));
+                }
+            }
         }
-        self.libraries += 1;
-        self.probes += count;
-        Ok(())
+        Ok((links, count))
     }
 
     fn report_library(&self, pid: u32, path: &str, found: &finder::Found) {

@@ -47,7 +47,8 @@ mod tests {
     /// As Linux 6.18 writes it, statistics being on.
     const PROGRAM: &str = "pos:\t0\nflags:\t02000002\nprog_type:\t26\nprog_id:\t15\nrun_time_ns:\t3400\n\
                            run_cnt:\t17\nrecursion_misses:\t2\nverified_insns:\t501\n";
-    const LINK: &str = "link_type:\tperf\nlink_id:\t3\nprog_id:\t8\nname:\tpipe_read\noffset:\t0x0\nmissed:\t4\n";
+    const LINK: &str =
+        "link_type:\tperf\nlink_id:\t3\nprog_id:\t8\nname:\tpipe_read\noffset:\t0x0\nmissed:\t4\n";
 
     #[test]
     fn reads_what_the_kernel_tells() {

@@ -51,8 +51,7 @@ impl Opaque {
         let descriptor = std::os::fd::AsFd::as_fd(map.fd()).try_clone_to_owned();
         let descriptor = descriptor.map_err(|error| failed(error.to_string()))?;
         let map = MapData::from_fd(descriptor).map_err(|error| map_error("STREAMS", &error))?;
-        let streams =
-            HashMap::try_from(Map::HashMap(map)).map_err(|error| map_error("STREAMS", &error))?;
+        let streams = HashMap::try_from(Map::HashMap(map)).map_err(|error| map_error("STREAMS", &error))?;
         Ok(Self { streams, suspects: Suspects::default(), next: Instant::now() + EVERY })
     }
 
@@ -95,7 +94,9 @@ impl Suspects {
             }
         }
         self.0.retain(|pid, _| opaque.contains(pid));
-        opaque.iter().for_each(|&pid| drop(self.0.entry(pid).or_insert((now, false))));
+        for &pid in &opaque {
+            self.0.entry(pid).or_insert((now, false));
+        }
         let mut named = Vec::new();
         for (&pid, (since, is_named)) in &mut self.0 {
             if !*is_named && now.duration_since(*since) >= PATIENCE {
@@ -127,7 +128,8 @@ mod tests {
     #[test]
     fn who_is_read_is_no_suspect() {
         let start = Instant::now();
-        for plaintext in [Seen::Plaintext { socket: 1, owner: 11 }, Seen::Plaintext { socket: 0, owner: 10 }] {
+        for plaintext in [Seen::Plaintext { socket: 1, owner: 11 }, Seen::Plaintext { socket: 0, owner: 10 }]
+        {
             let mut suspects = Suspects::default();
             suspects.judge(&[SOCKET], start);
             assert!(suspects.judge(&[SOCKET, plaintext], start + PATIENCE).is_empty());

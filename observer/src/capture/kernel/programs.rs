@@ -1,6 +1,6 @@
 //! Loads the kernel programs: offsets and settings in, maps and programs out.
 
-use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::os::fd::{AsFd as _, OwnedFd};
 
 use aya::{Ebpf, EbpfLoader, VerifierLogLevel};
 use observer_common::settings::{ABSENT, OFFSETS, OPTIONAL};
@@ -32,11 +32,12 @@ pub(super) struct Attached {
 }
 
 impl Attached {
-    /// Descriptors of the programs on tracepoints.
-    pub fn descriptors(&self) -> Vec<i32> {
-        let names = LIFECYCLE.iter().map(|&(program, _)| program).chain([self.chosen.program]);
-        let programs = names.filter_map(|name| self.ebpf.program(name)?.fd().ok());
-        programs.map(|fd| fd.as_fd().as_raw_fd()).collect()
+    /// All programs that are loaded, by name.
+    pub fn descriptors(&self) -> Vec<(String, OwnedFd)> {
+        let loaded = self.ebpf.programs().filter_map(|(name, program)| {
+            Some((name.to_owned(), program.fd().ok()?.as_fd().try_clone_to_owned().ok()?))
+        });
+        loaded.collect()
     }
 }
 

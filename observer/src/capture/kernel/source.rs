@@ -10,9 +10,10 @@ use observer_common::stream::Verdict;
 use super::attach::Libraries;
 use super::control::{Made, Processes, made};
 use super::losses::Losses;
+use super::opaque::Opaque;
 use super::ring::Ring;
 use super::verdicts::{Holders, Verdicts};
-use super::{Options, StartFacts, boot_clock, kernel_release, programs};
+use super::{KernelState, Options, StartFacts, boot_clock, kernel_release, programs};
 use crate::capture::Record;
 use crate::capture::host::processes::{self, Asked};
 use crate::error::Error;
@@ -29,6 +30,12 @@ pub struct KernelSource {
     verdicts: Verdicts,
     losses: Losses,
     libraries: Libraries,
+    opaque: Opaque,
+    state: KernelState,
+    /// Probes that are not in libraries.
+    own_probes: usize,
+    /// Bytes taken since the ring was last found empty, and the most that these have been.
+    backlog: Backlog,
     /// What the last drain found.
     load: Load,
     losses_at: Timestamp,
@@ -44,6 +51,28 @@ enum Load {
     Busy,
     /// More than one drain takes.
     Behind,
+}
+
+/// How full the ring was.
+#[derive(Default)]
+struct Backlog {
+    /// Bytes taken since it was last found empty.
+    since_empty: usize,
+    most: usize,
+}
+
+impl Backlog {
+    fn add(&mut self, taken: usize, is_empty: bool) {
+        self.since_empty += taken;
+        self.most = self.most.max(self.since_empty);
+        if is_empty {
+            self.since_empty = 0;
+        }
+    }
+
+    fn take_most(&mut self) -> u64 {
+        std::mem::take(&mut self.most) as u64
+    }
 }
 
 /// How long an end of a process is held back: longer than any program takes to finish a record of its bytes.
@@ -64,8 +93,11 @@ impl KernelSource {
             StartFacts { kernel: kernel_release(), ring_bytes: options.ring_bytes, ..StartFacts::default() };
         let mut attached = programs::attach(&options, &mut facts)?;
         let now = clock.now();
-        let programs = attached.descriptors();
-        let losses = Losses::take(&mut attached.ebpf, programs)?;
+        let mut losses = Losses::take(&mut attached.ebpf)?;
+        for (name, descriptor) in attached.descriptors() {
+            losses.watch_program(&name, descriptor);
+        }
+        let opaque = Opaque::open(&attached.ebpf)?;
         let mut source = Self {
             wall_clock: clock.wall_clock(),
             pace: options.pace,
@@ -75,11 +107,18 @@ impl KernelSource {
             verdicts: Verdicts::take(&mut attached.ebpf)?,
             losses,
             libraries: Libraries::start(attached, options.tls)?,
+            opaque,
+            state: KernelState::default(),
+            own_probes: 0,
+            backlog: Backlog::default(),
             load: Load::Behind,
             losses_at: now.after(LOSSES_EVERY),
             sweep_at: now.after(SWEEP_EVERY),
             facts,
         };
+        for (name, descriptor) in source.libraries.take_programs() {
+            source.losses.watch_program(name, descriptor);
+        }
         source.look_around();
         Ok(source)
     }
@@ -95,13 +134,20 @@ impl KernelSource {
         self.libraries.look(&mut self.processes.looks);
         let found = self.libraries.settle();
         self.facts.libraries = found.libraries;
+        self.own_probes = self.facts.attached_probes;
         self.facts.attached_probes += found.probes;
+        self.state.attached_probes = self.facts.attached_probes;
         self.facts.features.extend(found.feature);
     }
 
     /// What was found and attached at the start.
     pub fn facts(&self) -> &StartFacts {
         &self.facts
+    }
+
+    /// How the kernel's side does now.
+    pub fn state(&self) -> &KernelState {
+        &self.state
     }
 
     /// How the records' times relate to wall-clock time.
@@ -153,6 +199,7 @@ impl KernelSource {
                 break;
             }
         }
+        self.backlog.add(delivered, delivered < DRAIN_MAX);
         self.load = match delivered {
             0 => Load::Rest,
             DRAIN_MAX.. => Load::Behind,
@@ -172,6 +219,7 @@ impl KernelSource {
         for lost in self.losses.since_last() {
             deliver(&lost_record(&lost, now), sink);
         }
+        self.state.programs = self.losses.runs().cloned().collect();
     }
 
     /// Tells the kernel what to do with a stream's bytes from now on.
@@ -200,6 +248,11 @@ impl KernelSource {
         if now >= self.losses_at {
             self.losses_at = now.after(LOSSES_EVERY);
             self.tell_losses(sink);
+            self.state.attached_probes = self.own_probes + self.libraries.probes();
+            self.state.ring_used_bytes = self.backlog.take_most();
+        }
+        for pid in self.opaque.look() {
+            self.libraries.suspect(pid);
         }
         if now >= self.sweep_at {
             self.sweep_at = now.after(SWEEP_EVERY);

@@ -133,6 +133,11 @@ impl Twins {
         self.places.value(&stream).map(|known| known.place)
     }
 
+    /// How many streams are known.
+    pub fn streams(&self) -> usize {
+        self.places.len()
+    }
+
     /// The stream that has to go for another one, where there are as many as there may be, and its place.
     pub fn next_to_go(&self) -> Option<(StreamId, Place)> {
         let (stream, known) = self.places.oldest().filter(|_| self.places.is_full())?;
@@ -291,7 +296,8 @@ mod tests {
     #[test]
     fn equal_tuples_in_two_namespaces_are_no_proof() {
         let mut twins = Twins::new(8);
-        let client = twins.open(StreamId(1), &tcp_in(1, ["10.0.0.2:40000", "10.0.0.1:80"], CLIENT.0, CLIENT.1));
+        let client =
+            twins.open(StreamId(1), &tcp_in(1, ["10.0.0.2:40000", "10.0.0.1:80"], CLIENT.0, CLIENT.1));
         let other = twins.open(StreamId(2), &tcp_in(2, ["10.0.0.1:80", "10.0.0.2:40000"], SERVER.0, 77));
         assert_ne!(client.place.connection, other.place.connection);
         let unknown = Identity::Tcp {

@@ -29,6 +29,8 @@ fn is_one_call_with_four_times(host: &Host) {
     assert!(call.client_duration.is_some() && call.server_duration.is_some(), "{call:?}");
     assert!(call.client_duration > call.server_duration);
     assert_eq!(call.certainty, Certainty::Whole);
+    let addresses = [&call.client, &call.server].map(|peer| peer.address.unwrap().to_string());
+    assert_eq!(addresses, ["10.1.0.2:40000", "10.2.0.2:8080"], "each end knows its own");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 /// Libraries that are known by the names of their files and have no probes.
 const BY_NAME: [(&str, &str); 4] =
-    [("libgnutls", "GnuTLS"), ("libnspr4", "NSS"), ("libmbedtls", "Mbed TLS"), ("libwolfssl", "wolfSSL")];
+    [("libgnutls", "GnuTLS"), ("libssl3.so", "NSS"), ("libmbedtls", "Mbed TLS"), ("libwolfssl", "wolfSSL")];
 
 /// A sentence for the operator, from the paths of the files that a process maps as code.
 pub fn reason<'a>(mapped: impl Iterator<Item = &'a str>) -> String {

@@ -14,13 +14,13 @@ pub struct Namespaces {
 }
 
 /// The server's address.
-pub const SERVER: &str = "10.231.77.2";
+pub const SERVER: &str = "192.0.2.2";
 /// An address that is translated to the server's, as that of a service in a cluster.
-pub const SERVICE: &str = "10.231.78.1";
+pub const SERVICE: &str = "198.51.100.1";
 
-const CLIENT: &str = "10.231.77.1";
+const CLIENT: &str = "192.0.2.1";
 /// The address that a client of the service seems to have.
-const TRANSLATED: &str = "10.231.77.3";
+const TRANSLATED: &str = "192.0.2.3";
 
 impl Namespaces {
     /// Makes them.

@@ -8,8 +8,9 @@ use anyhow::{Context, Result, ensure};
 use live::agent::Agent;
 
 const PROBES: &str = "mcp_observer_attached_probes";
-/// An agent looks every ten seconds who uses what.
-const LET_GO: Duration = Duration::from_secs(40);
+/// An agent looks every ten seconds who uses what. Other programs that start and end on this host meanwhile count too,
+/// for a minute more.
+const LET_GO: Duration = Duration::from_secs(100);
 
 #[test]
 fn a_deleted_library_is_let_go_of_with_its_last_user_and_another_is_found() -> Result<()> {
@@ -21,16 +22,12 @@ fn a_deleted_library_is_let_go_of_with_its_last_user_and_another_is_found() -> R
         std::fs::copy(system_library()?, &library)?;
         let user = User::of(&library)?;
         agent.wait_for(LET_GO, "probes in the copy", |agent| Ok(agent.metric(PROBES)? > before))?;
+        let most = agent.metric(PROBES)?;
         std::fs::remove_file(&library)?;
         drop(user);
         // A file system cannot be unmounted while anything holds a file of it.
         agent.wait_for(LET_GO, "the file to be let go of", |_| Ok(volume.unmount().is_ok()))?;
-        // Other processes of this host may have left libraries too.
-        agent.wait_for(
-            LET_GO,
-            "the probes to be counted out",
-            |agent| Ok(agent.metric(PROBES)? <= before),
-        )?;
+        agent.wait_for(LET_GO, "the probes to be counted out", |agent| Ok(agent.metric(PROBES)? < most))?;
     }
     Ok(())
 }

@@ -133,8 +133,8 @@ fn http_namespaces() -> Capture {
     let mut s = Scenario::new();
     let (client, server) = (python_client(&mut s), node_server(&mut s));
     let http = s.tcp_between_namespaces(
-        (client, ["10.1.0.2:40001", "10.96.0.1:80"]),
-        (server, ["10.2.0.2:8080", "10.2.0.1:55001"]),
+        (client, ["192.0.2.2:40001", "203.0.113.1:80"]),
+        (server, ["198.51.100.2:8080", "198.51.100.1:55001"]),
     );
     s.moves(http.requests, m::post(&[], &m::initialize(0, "http-client")));
     s.moves(http.answers, m::ok(&[], &m::initialized(0, "http-server")));

@@ -1,8 +1,8 @@
 //! Records from the kernel: what the agent may ask for, what it learns, and the source itself.
 //!
 //! `btf` reads where kernel structs keep their members, `programs` loads and attaches, `ring` and `control` turn
-//! what the kernel wrote into records, `losses` and `verdicts` keep the tables that both sides share, `attach` and
-//! `probed` the probes in libraries, `opaque` finds TLS that these miss, `survey` tells what this host can do. Without feature `kernel` there is `absent`, which refuses politely.
+//! what the kernel wrote into records, `losses` and `verdicts` keep the tables that both sides share, `attach`,
+//! `worker` and `probed` the probes in libraries, `opaque` finds TLS that these miss, `survey` tells what this host can do. Without feature `kernel` there is `absent`, which refuses politely.
 
 use std::time::Duration;
 
@@ -37,6 +37,8 @@ mod ring;
 mod source;
 #[cfg(feature = "kernel")]
 mod verdicts;
+#[cfg(feature = "kernel")]
+mod worker;
 
 mod survey;
 

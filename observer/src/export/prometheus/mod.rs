@@ -204,7 +204,9 @@ fn asked_address(call: &Call) -> (String, String) {
 mod tests {
     use super::metrics::{METRICS, text};
     use super::*;
+    use crate::capture::kernel::ProgramRuns;
     use crate::export::testing::call;
+    use crate::pipeline::health::Health;
     use crate::pipeline::observation::{Hole, Outcome, Subject};
     use crate::pipeline::time::Timestamp;
 
@@ -293,6 +295,42 @@ mod tests {
         assert!(text.contains("mcp_observer_missing_bytes_total{server=\"_other\"} 9"), "{text}");
         assert!(text.contains("mcp_observer_lost_records_total{cause=\"ring_full\"} 4"), "{text}");
         assert!(text.contains("mcp_observer_lost_bytes_total{cause=\"ring_full\"} 18"));
+    }
+
+    #[test]
+    fn the_kernel_side_is_followed() {
+        let mut exporter = Prometheus::new().unwrap();
+        let runs = |program: &str, runs, nanoseconds, skipped| ProgramRuns {
+            program: program.to_owned(),
+            runs,
+            nanoseconds,
+            skipped,
+        };
+        let health = [&Health::default(), &Health::default()];
+        for turn in 1..=2 {
+            let kernel = KernelState {
+                attached_probes: 30 - turn as usize,
+                ring_used_bytes: 4096,
+                degraded: 1,
+                programs: vec![runs("one", turn * 10, turn * 1_500_000_000, turn), runs("other", 0, 0, 0)],
+            };
+            let vitals = Vitals { records: 0, streams: 12, kernel: Some(&kernel), health };
+            exporter.turn(&vitals).unwrap();
+        }
+        let text = String::from_utf8(text(&exporter.registry())).unwrap();
+        for line in [
+            "mcp_observer_attached_probes 28",
+            "mcp_observer_ring_used_bytes 4096",
+            "mcp_observer_degraded 1",
+            "mcp_observer_streams 12",
+            "mcp_observer_probe_runs_total{program=\"one\"} 20",
+            "mcp_observer_probe_seconds_total{program=\"one\"} 3",
+            "mcp_observer_probe_skipped_total{program=\"one\"} 2",
+            "mcp_observer_probe_skipped_total{program=\"other\"} 0",
+        ] {
+            assert!(text.lines().any(|it| it == line), "{line} in {text}");
+        }
+        assert!(!text.contains("runs_total{program=\"other\"}"), "the kernel keeps no statistics of it");
     }
 
     #[test]

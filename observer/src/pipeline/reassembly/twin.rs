@@ -279,8 +279,8 @@ mod tests {
     #[test]
     fn ends_in_two_namespaces_are_one_by_their_sequence_numbers() {
         // The client knows the service's address, the server its own and that of a gateway.
-        let client = tcp_in(1, ["10.1.0.2:40000", "10.96.0.1:80"], CLIENT.0, CLIENT.1);
-        let server = tcp_in(2, ["10.2.0.2:8080", "10.2.0.1:55555"], SERVER.0, SERVER.1);
+        let client = tcp_in(1, ["192.0.2.2:40000", "203.0.113.1:80"], CLIENT.0, CLIENT.1);
+        let server = tcp_in(2, ["198.51.100.2:8080", "198.51.100.1:55555"], SERVER.0, SERVER.1);
         for ends in [[&client, &server], [&server, &client]] {
             let mut twins = Twins::new(8);
             let first = twins.open(StreamId(1), ends[0]);
@@ -297,13 +297,13 @@ mod tests {
     fn equal_tuples_in_two_namespaces_are_no_proof() {
         let mut twins = Twins::new(8);
         let client =
-            twins.open(StreamId(1), &tcp_in(1, ["10.0.0.2:40000", "10.0.0.1:80"], CLIENT.0, CLIENT.1));
-        let other = twins.open(StreamId(2), &tcp_in(2, ["10.0.0.1:80", "10.0.0.2:40000"], SERVER.0, 77));
+            twins.open(StreamId(1), &tcp_in(1, ["192.0.2.2:40000", "192.0.2.1:80"], CLIENT.0, CLIENT.1));
+        let other = twins.open(StreamId(2), &tcp_in(2, ["192.0.2.1:80", "192.0.2.2:40000"], SERVER.0, 77));
         assert_ne!(client.place.connection, other.place.connection);
         let unknown = Identity::Tcp {
             namespace: 3,
-            local: "10.0.0.1:80".parse().unwrap(),
-            peer: "10.0.0.2:40000".parse().unwrap(),
+            local: "192.0.2.1:80".parse().unwrap(),
+            peer: "192.0.2.2:40000".parse().unwrap(),
             sequence: None,
         };
         assert_ne!(client.place.connection, twins.open(StreamId(3), &unknown).place.connection);

@@ -5,11 +5,11 @@ use crate::pipeline::input::Sequence;
 
 /// The client in its namespace knows the address of a service; the server in another knows its own.
 fn client_end() -> Identity {
-    end(1, "10.1.0.2:40000", "10.96.0.1:80", Sequence { sent_from: 500, received_from: 901 })
+    end(1, "192.0.2.2:40000", "203.0.113.1:80", Sequence { sent_from: 500, received_from: 901 })
 }
 
 fn server_end() -> Identity {
-    end(2, "10.2.0.2:8080", "10.2.0.1:55555", Sequence { sent_from: 901, received_from: 501 })
+    end(2, "198.51.100.2:8080", "198.51.100.1:55555", Sequence { sent_from: 901, received_from: 501 })
 }
 
 fn end(namespace: u32, local: &str, peer: &str, sequence: Sequence) -> Identity {
@@ -30,7 +30,7 @@ fn is_one_call_with_four_times(host: &Host) {
     assert!(call.client_duration > call.server_duration);
     assert_eq!(call.certainty, Certainty::Whole);
     let addresses = [&call.client, &call.server].map(|peer| peer.address.unwrap().to_string());
-    assert_eq!(addresses, ["10.1.0.2:40000", "10.2.0.2:8080"], "each end knows its own");
+    assert_eq!(addresses, ["192.0.2.2:40000", "198.51.100.2:8080"], "each end knows its own");
 }
 
 #[test]

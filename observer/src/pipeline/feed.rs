@@ -65,7 +65,6 @@ impl Pipeline {
             EventBody::ProcessExited { status } => self.end_process(process, at, status),
             EventBody::LibraryFound(_) => {}
             EventBody::Lost { cause, records, bytes } => {
-                self.tell_holes(at);
                 let loss = observation::Loss { at, cause, records, bytes, stream: None };
                 self.observations.push_back(Observation::Loss(loss));
             }
@@ -92,6 +91,9 @@ impl Pipeline {
         }
         while let Some(id) = self.early.pop(self.now) {
             self.settle_early(id, false);
+        }
+        if self.holes_due().is_some_and(|due| due <= self.now) {
+            self.tell_holes(self.now);
         }
         while let Some(id) = self.closing.pop(self.now) {
             self.forget_connection(id);

@@ -1,7 +1,7 @@
 //! Holes in what was read of MCP: whose figures a loss touches.
 //!
 //! The kernel tells by cause what it lost on all streams together. The holes show on which: they are gathered for each
-//! connection, and told when the kernel tells of its losses, when the connection ends, and when all ends.
+//! connection, and told after a short time, when the connection ends, and when all ends.
 
 use super::Pipeline;
 use super::connection::Connection;
@@ -19,8 +19,16 @@ impl Pipeline {
         (0..count).for_each(|_| self.health.fault(Stage::Reassembly, "hole"));
         if let Some(connection) = self.connections.value_mut(&id) {
             connection.holes = (connection.holes.0 + count, connection.holes.1.saturating_add(bytes));
+            if self.torn.is_empty() {
+                self.torn_until = self.now.after(self.settings.limits.holes_for);
+            }
             self.torn.insert(id);
         }
+    }
+
+    /// When the holes are to be told of that were found.
+    pub(super) fn holes_due(&self) -> Option<Timestamp> {
+        (!self.torn.is_empty()).then_some(self.torn_until)
     }
 
     /// Tells of all holes that were not told of.

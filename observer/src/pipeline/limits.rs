@@ -37,6 +37,8 @@ pub struct Limits {
     pub held_messages: usize,
     /// How long such a message is held.
     pub held_for: Duration,
+    /// How long holes in messages are gathered before they are told of: as often as the kernel's own counts are.
+    pub holes_for: Duration,
     /// How long an ended process is remembered: what it wrote may be read after its end.
     pub gone_for: Duration,
     /// How long a call waits after its HTTP response ended without an answer: in revisions up to 2025-11-25 the
@@ -81,6 +83,7 @@ impl Default for Limits {
             early_bytes: 16 << 20,
             held_messages: 64,
             held_for: Duration::from_secs(2),
+            holes_for: Duration::from_secs(1),
             gone_for: Duration::from_secs(5),
             resume_for: Duration::from_secs(60),
             unread_bytes: 16 << 10,

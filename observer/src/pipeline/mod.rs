@@ -92,8 +92,9 @@ pub struct Pipeline {
     /// Connections whose first sends wait, and how many bytes these have.
     early: Due<ConnectionId>,
     early_bytes: usize,
-    /// Connections with holes that were not yet told of.
+    /// Connections with holes that were not yet told of, and when they are to be.
     torn: BTreeSet<ConnectionId>,
+    torn_until: Timestamp,
     /// Connections one way of which has ended.
     closing: Due<ConnectionId>,
     /// Processes that have ended, until the last of what they wrote was read.
@@ -136,6 +137,7 @@ impl Pipeline {
             early: Due::default(),
             early_bytes: 0,
             torn: BTreeSet::new(),
+            torn_until: Timestamp::default(),
             closing: Due::default(),
             gone: Due::default(),
             observations: VecDeque::new(),
@@ -164,6 +166,7 @@ impl Pipeline {
             self.settling.deadline(),
             self.held.first(),
             self.early.first(),
+            self.holes_due(),
             self.closing.first(),
             self.gone.first(),
         ];

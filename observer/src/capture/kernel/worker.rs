@@ -246,7 +246,8 @@ impl Worker {
         if self.looked_at.len() >= FILES_MAX {
             self.looked_at.clear();
         }
-        if !self.looked_at.insert(file.version) {
+        let has_probes = self.probed.iter().any(|probed| probed.version == file.version);
+        if !self.looked_at.insert(file.version) || has_probes {
             return;
         }
         let (mut links, mut probes) = (Links::new(), 0);

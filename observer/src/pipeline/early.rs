@@ -28,6 +28,8 @@ pub enum Early {
         until: Timestamp,
         /// In their order.
         sends: Vec<Send>,
+        /// The memory that they take.
+        bytes: usize,
     },
     /// It is known where the other end is.
     Settled,
@@ -46,13 +48,18 @@ pub struct Send {
 impl Early {
     fn bytes(&self) -> usize {
         match self {
-            Self::Waiting { sends, .. } => sends.iter().map(|send| send.data.len()).sum(),
+            Self::Waiting { bytes, .. } => *bytes,
             Self::Unknown | Self::Settled => 0,
         }
     }
 }
 
 impl Connection {
+    /// Whether it is not known yet where the other end is.
+    pub(super) fn is_early(&self) -> bool {
+        matches!(self.medium, Medium::Tcp(_)) && !matches!(self.early, Early::Settled)
+    }
+
     /// What is read of bytes towards `to`: nothing of a send whose receiver's copy comes too.
     pub(super) fn read_copy<'a>(&self, to: End, moved: Moved<'a>) -> Moved<'a> {
         let received_too = matches!(self.medium, Medium::Tcp(_)) && self.streams.len() == 2;
@@ -66,19 +73,16 @@ impl Connection {
 }
 
 impl Pipeline {
-    /// Whether bytes wait that moved on a connection.
+    /// Whether bytes wait that moved on a connection of which it is not known yet where the other end is.
     pub(super) fn waits_for_twin(&mut self, id: ConnectionId, to: End, moved: &Moved<'_>) -> bool {
         let limits = &self.settings.limits;
         let Some(connection) = self.connections.value_mut(&id) else { return false };
-        if !matches!(connection.medium, Medium::Tcp(_)) || matches!(connection.early, Early::Settled) {
-            return false;
-        }
         if moved.direction == Direction::Received || moved.data.is_empty() {
             // Who answers has received, and would have been seen by it.
             self.settle_early(id, false);
             return false;
         }
-        let bytes = moved.data.len();
+        let bytes = moved.data.len() + size_of::<Send>();
         let (own, all) = (connection.early.bytes() + bytes, self.early_bytes + bytes);
         if own > limits.early_bytes_each || all > limits.early_bytes {
             self.settle_early(id, false);
@@ -86,10 +90,11 @@ impl Pipeline {
         }
         if matches!(connection.early, Early::Unknown) {
             let until = moved.at.after(limits.twin_for);
-            connection.early = Early::Waiting { until, sends: Vec::new() };
+            connection.early = Early::Waiting { until, sends: Vec::new(), bytes: 0 };
             self.early.set(id, until);
         }
-        if let Early::Waiting { sends, .. } = &mut connection.early {
+        if let Early::Waiting { sends, bytes, .. } = &mut connection.early {
+            *bytes = own;
             let Moved { at, position, count, data, .. } = *moved;
             sends.push(Send { to, at, position, count, data: data.into() });
         }
@@ -105,7 +110,7 @@ impl Pipeline {
         }
         let before = std::mem::replace(&mut connection.early, Early::Settled);
         self.early_bytes = self.early_bytes.saturating_sub(before.bytes());
-        let Early::Waiting { until, sends } = before else { return };
+        let Early::Waiting { until, sends, .. } = before else { return };
         self.early.clear(id, until);
         for Send { to, at, position, count, data } in sends {
             let data = if twin_is_here { &[] } else { &*data };

@@ -170,6 +170,7 @@ impl Pipeline {
             (None, Direction::Received) => (End::B, End::B),
             (None, Direction::Sent) => (End::A, End::B),
         };
+        let is_early = connection.is_early();
         let before = connection.process(actor);
         if before != Some(process) {
             if let Some(slot) = connection.ends.get_mut(actor.index()) {
@@ -183,9 +184,10 @@ impl Pipeline {
                 self.release_held(id, actor.other());
             }
         }
-        if !self.waits_for_twin(id, to, &moved) {
-            self.read(id, to, moved);
+        if is_early && self.waits_for_twin(id, to, &moved) {
+            return;
         }
+        self.read(id, to, moved);
     }
 
     pub(super) fn read(&mut self, id: ConnectionId, to: End, moved: Moved<'_>) {

@@ -29,7 +29,7 @@ pub struct Limits {
     /// How long the first sends of a connection wait for its other end to be seen: longer than a client that was
     /// kept from running takes to tell of its request after its server has answered.
     pub twin_for: Duration,
-    /// Bytes of such sends on one connection: a request of usual size. Of a larger one the sender's copy is read.
+    /// Memory for such sends of one connection: a request of usual size. Of a larger one the sender's copy is read.
     pub early_bytes_each: usize,
     /// The same on all connections together.
     pub early_bytes: usize,

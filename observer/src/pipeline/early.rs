@@ -89,7 +89,9 @@ impl Pipeline {
             return false;
         }
         if matches!(connection.early, Early::Unknown) {
-            let until = moved.at.after(limits.twin_for);
+            // Who sends first asks, and is answered by whoever is there; an answer is waited for by nobody here.
+            let asks = connection.way(to.other()).flow.is_new();
+            let until = moved.at.after(if asks { limits.server_for } else { limits.client_for });
             connection.early = Early::Waiting { until, sends: Vec::new(), bytes: 0 };
             self.early.set(id, until);
         }

@@ -26,9 +26,12 @@ pub struct Limits {
     pub call_age: Duration,
     /// Times of sends remembered per flow until the receiver has read so far.
     pub send_marks: usize,
-    /// How long the first sends of a connection wait for its other end to be seen: longer than a client that was
-    /// kept from running takes to tell of its request after its server has answered.
-    pub twin_for: Duration,
+    /// How long the first answers on a connection wait for its client to be seen: longer than one that was kept from
+    /// running takes to tell of its request. Calls from other hosts are shown so much later.
+    pub client_for: Duration,
+    /// How long the first requests wait for their server to be seen, if no answer comes: longer than a busy one takes
+    /// to read them.
+    pub server_for: Duration,
     /// Memory for such sends of one connection: a request of usual size. Of a larger one the sender's copy is read.
     pub early_bytes_each: usize,
     /// The same on all connections together.
@@ -78,7 +81,8 @@ impl Default for Limits {
             settling_for: Duration::from_millis(500),
             call_age: Duration::from_secs(24 * 3600),
             send_marks: 256,
-            twin_for: Duration::from_millis(50),
+            client_for: Duration::from_millis(50),
+            server_for: Duration::from_secs(2),
             early_bytes_each: 256 << 10,
             early_bytes: 16 << 20,
             held_messages: 64,

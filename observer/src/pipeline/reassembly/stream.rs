@@ -76,6 +76,11 @@ impl Flow {
         self.expected = Some(end);
     }
 
+    /// Whether nothing was seen of it.
+    pub fn is_new(&self) -> bool {
+        self.source.is_none() && self.marks.is_empty()
+    }
+
     /// Whether the sender's copy is the one that is read.
     pub fn reads_sends(&self) -> bool {
         self.source == Some(Direction::Sent)

@@ -49,6 +49,20 @@ fn a_call_is_one_with_four_times() {
 }
 
 #[test]
+fn a_server_that_is_slow_to_read_is_waited_for() {
+    let (request, answer) = (post(&call(1, "echo"), ""), reply(&result(1), ""));
+    let mut host = Host::new();
+    host.open(CLIENT, 1, client_end());
+    sent(&mut host, CLIENT, 1, &request);
+    host.pass(Duration::from_secs(1));
+    host.open(SERVER, 2, server_end());
+    host.received(SERVER, 2, &request);
+    sent(&mut host, SERVER, 2, &answer);
+    host.received(CLIENT, 1, &answer);
+    is_one_call_with_four_times(&host);
+}
+
+#[test]
 fn a_client_that_tells_of_its_request_after_the_answer_is_in_it() {
     let (request, answer) = (post(&call(1, "echo"), ""), reply(&result(1), ""));
     let mut host = Host::new();

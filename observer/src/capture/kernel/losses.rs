@@ -58,9 +58,15 @@ impl Losses {
         self.links.push(Link { descriptor, cause, told: 0 });
     }
 
-    /// What was lost since the last time.
+    /// What was lost since the last time, as the programs counted it.
     pub fn since_last(&mut self) -> Vec<Lost> {
-        let mut lost: Vec<Lost> = LossCause::ALL.iter().filter_map(|&cause| self.of(cause)).collect();
+        LossCause::ALL.iter().filter_map(|&cause| self.of(cause)).collect()
+    }
+
+    /// What was lost since the last time, as the kernel counted it of the programs. Costs two system calls and more for
+    /// each of them.
+    pub fn of_programs(&mut self) -> Vec<Lost> {
+        let mut lost = Vec::new();
         for program in &mut self.programs {
             let Some([runs, nanoseconds, skipped]) =
                 numbers(&program.descriptor, [Told::Runs, Told::RunTime, Told::Skipped])
@@ -78,7 +84,7 @@ impl Losses {
         lost
     }
 
-    /// The kernel's statistics of the programs, as [`since_last`](Self::since_last) found them.
+    /// The kernel's statistics of the programs, as [`of_programs`](Self::of_programs) found them.
     pub fn runs(&self) -> impl Iterator<Item = &ProgramRuns> {
         self.programs.iter().map(|program| &program.runs)
     }

@@ -39,6 +39,7 @@ pub struct KernelSource {
     /// What the last drain found.
     load: Load,
     losses_at: Timestamp,
+    programs_at: Timestamp,
     sweep_at: Timestamp,
 }
 
@@ -78,6 +79,8 @@ impl Backlog {
 /// How long an end of a process is held back: longer than any program takes to finish a record of its bytes.
 const HOLD_BACK: Duration = Duration::from_millis(20);
 const LOSSES_EVERY: Duration = Duration::from_secs(1);
+/// The kernel's own counts of the programs cost more to read.
+const PROGRAMS_EVERY: Duration = Duration::from_secs(5);
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
 /// Most bytes of records that one drain delivers, so that the rest of the agent gets its turn.
 const DRAIN_MAX: usize = 16 << 20;
@@ -113,6 +116,7 @@ impl KernelSource {
             backlog: Backlog::default(),
             load: Load::Behind,
             losses_at: now.after(LOSSES_EVERY),
+            programs_at: now.after(PROGRAMS_EVERY),
             sweep_at: now.after(SWEEP_EVERY),
             facts,
         };
@@ -213,12 +217,13 @@ impl KernelSource {
         self.tick(started, sink);
     }
 
-    /// Hands over what was lost since it was last told: once a second by itself, and when all is over.
+    /// Hands over what was lost since it was last told: from time to time by itself, and when all is over.
     pub fn tell_losses(&mut self, sink: &mut dyn FnMut(Record<'_>)) {
         let now = self.now();
-        for lost in self.losses.since_last() {
+        for lost in self.losses.since_last().into_iter().chain(self.losses.of_programs()) {
             deliver(&lost_record(&lost, now), sink);
         }
+        self.programs_at = now.after(PROGRAMS_EVERY);
         self.state.programs = self.losses.runs().cloned().collect();
     }
 
@@ -247,9 +252,14 @@ impl KernelSource {
     fn tick(&mut self, now: Timestamp, sink: &mut dyn FnMut(Record<'_>)) {
         if now >= self.losses_at {
             self.losses_at = now.after(LOSSES_EVERY);
-            self.tell_losses(sink);
+            for lost in self.losses.since_last() {
+                deliver(&lost_record(&lost, now), sink);
+            }
             self.state.attached_probes = self.own_probes + self.libraries.probes();
             self.state.ring_used_bytes = self.backlog.take_most();
+        }
+        if now >= self.programs_at {
+            self.tell_losses(sink);
         }
         for pid in self.opaque.look() {
             self.libraries.suspect(pid);

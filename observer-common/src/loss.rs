@@ -22,11 +22,21 @@ pub enum LossCause {
     Recursion = 7,
     /// The file descriptor no longer named the stream when the call returned.
     DescriptorGone = 8,
+    /// The bytes went from one file to another without passing through the process's memory.
+    Spliced = 9,
+    /// The data ring was filling up: only the first bytes of each call were recorded.
+    ShedToHeaders = 10,
+    /// The data ring was nearly full: bytes were counted, not recorded.
+    ShedToCounters = 11,
+    /// The return of a kernel function was not noticed: too many threads were inside it (mode `kprobe`).
+    MissedReturn = 12,
+    /// The process threw the bytes away without reading them (`MSG_TRUNC`).
+    Discarded = 13,
 }
 
 impl LossCause {
     /// All causes, in the order of their numbers.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 14] = [
         Self::RingFull,
         Self::ControlRingFull,
         Self::UserMemoryFault,
@@ -36,6 +46,11 @@ impl LossCause {
         Self::Undecided,
         Self::Recursion,
         Self::DescriptorGone,
+        Self::Spliced,
+        Self::ShedToHeaders,
+        Self::ShedToCounters,
+        Self::MissedReturn,
+        Self::Discarded,
     ];
 
     /// The value of the `cause` label.
@@ -50,6 +65,11 @@ impl LossCause {
             Self::Undecided => "undecided",
             Self::Recursion => "recursion",
             Self::DescriptorGone => "descriptor_gone",
+            Self::Spliced => "spliced",
+            Self::ShedToHeaders => "shed_to_headers",
+            Self::ShedToCounters => "shed_to_counters",
+            Self::MissedReturn => "missed_return",
+            Self::Discarded => "discarded",
         }
     }
 }

@@ -3,7 +3,8 @@
 //! The agent resolves every offset by name from the kernel's own type information (BTF), so that none is
 //! written down here. The kernel crate declares one read-only global for each name.
 
-/// Calls `$with!` with all kernel struct offsets: global's name, struct, member path.
+/// Calls `$with!` with all kernel struct offsets: global's name, struct, member path. Where kernels and
+/// architectures differ in a member's name, all names are given, divided by `|`; bytes to add stand behind a `+`.
 #[macro_export]
 macro_rules! for_each_offset {
     ($with:ident) => {
@@ -17,15 +18,15 @@ macro_rules! for_each_offset {
             TASK_MM: "task_struct", "mm";
             TASK_SIGNAL: "task_struct", "signal";
             TASK_EXIT_CODE: "task_struct", "exit_code";
-            TASK_STATUS: "task_struct", "thread_info.status";
+            TASK_STATUS: "task_struct", "thread_info.status|thread_info.flags";
             SIGNAL_LIVE: "signal_struct", "live";
             MM_ARG_START: "mm_struct", "arg_start";
             MM_ARG_END: "mm_struct", "arg_end";
             BPRM_FILENAME: "linux_binprm", "filename";
             FILES_FDT: "files_struct", "fdt";
-            FDT_MAX_FDS: "fdtable", "max_fds";
             FDT_FD: "fdtable", "fd";
             FILE_INODE: "file", "f_inode";
+            FILE_MODE: "file", "f_mode";
             INODE_MODE: "inode", "i_mode";
             INODE_INO: "inode", "i_ino";
             INODE_SB: "inode", "i_sb";
@@ -52,6 +53,22 @@ macro_rules! for_each_offset {
             TCP_RCV_NXT: "tcp_sock", "rcv_nxt";
             TCP_BYTES_RECEIVED: "tcp_sock", "bytes_received";
             UNIX_PEER: "unix_sock", "peer";
+            REGISTERS_NUMBER: "pt_regs", "orig_ax|regs+64";
+            REGISTERS_FIRST: "pt_regs", "di|orig_x0";
+            REGISTERS_SECOND: "pt_regs", "si|regs+8";
+            REGISTERS_THIRD: "pt_regs", "dx|regs+16";
+            REGISTERS_FOURTH: "pt_regs", "r10|regs+24";
+            REGISTERS_FIFTH: "pt_regs", "r8|regs+32";
+            IOCB_FILE: "kiocb", "ki_filp";
+            MESSAGE_ITERATOR: "msghdr", "msg_iter";
+            ITERATOR_KIND: "iov_iter", "iter_type|type";
+            ITERATOR_OFFSET: "iov_iter", "iov_offset";
+            ITERATOR_COUNT: "iov_iter", "count";
+            ITERATOR_BUFFER: "iov_iter", "ubuf";
+            ITERATOR_SEGMENTS: "iov_iter", "__iov|iov";
+            VMA_START: "vm_area_struct", "vm_start";
+            VMA_FLAGS: "vm_area_struct", "vm_flags";
+            VMA_FILE: "vm_area_struct", "vm_file";
         }
     };
 }
@@ -59,19 +76,27 @@ macro_rules! for_each_offset {
 /// Value of a global whose struct member this kernel does not have.
 pub const ABSENT: u32 = u32::MAX;
 
-/// Offsets that a kernel may lack: without IPv6, without 32-bit processes, where it is a field of bits, or where
-/// TCP counts otherwise.
-pub const OPTIONAL: [&str; 9] = [
+/// Offsets that a kernel may lack: without IPv6, without 32-bit processes, where it is a field of bits, before 6.0, or
+/// where TCP counts otherwise.
+pub const OPTIONAL: [&str; 10] = [
     "TASK_STATUS",
     "SOCK_V6_DADDR",
     "SOCK_V6_RCV_SADDR",
     "SOCK_SHUTDOWN",
+    "ITERATOR_BUFFER",
     "SOCK_PROTOCOL",
     "TCP_SND_UNA",
     "TCP_BYTES_ACKED",
     "TCP_RCV_NXT",
     "TCP_BYTES_RECEIVED",
 ];
+
+/// Values of `enum iter_type`, which kernels number differently: global's name, constant. One that a kernel lacks
+/// is [`ABSENT`].
+pub const ITERATOR_KINDS: [(&str, &str); 2] = [("KIND_BUFFER", "ITER_UBUF"), ("KIND_SEGMENTS", "ITER_IOVEC")];
+
+/// Before 5.14 the member is called so, and its lowest bit is the direction.
+pub const KIND_WITH_DIRECTION: (&str, &str) = ("iov_iter", "type");
 
 macro_rules! as_table {
     ($($name:ident: $of:literal, $path:literal;)*) => {

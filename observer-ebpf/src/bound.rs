@@ -10,9 +10,10 @@ use aya_ebpf::helpers::generated::{bpf_get_current_pid_tgid, bpf_ktime_get_boot_
 use observer_common::record::RecordKind;
 use observer_common::table::StreamState;
 
+use crate::call::Call;
 use crate::emit;
 use crate::maps::{NEW_THREAD, STREAMS, THREADS};
-use crate::moved::{Call, Direction};
+use crate::moved::Direction;
 
 /// Bytes that a thread moved: on which stream, how many, and when.
 #[repr(C)]

@@ -10,8 +10,8 @@ use observer_common::loss::LossCause;
 use observer_common::record::{LAYOUT, RecordHeader, RecordKind};
 use observer_common::stream::StreamIdentity;
 
+use crate::call::Call;
 use crate::maps::{DATA, LOSSES};
-use crate::moved::Call;
 use crate::user_copy;
 
 /// Most payload bytes of one record.
@@ -19,15 +19,21 @@ pub const CHUNK_MAX: u64 = 65_536;
 
 /// A record with room for `N` bytes.
 #[repr(C)]
-struct Room<const N: usize> {
-    header: RecordHeader,
-    payload: [u8; N],
+pub struct Room<const N: usize> {
+    pub header: RecordHeader,
+    pub payload: [u8; N],
 }
 
 /// Counts something that was not recorded.
 #[inline(always)]
 pub fn lost(cause: LossCause, records: u64, bytes: u64) {
-    if let Some(counts) = LOSSES.get_ptr_mut(cause as u32) {
+    lost_by_number(cause as u32, records, bytes);
+}
+
+/// The same by the cause's number.
+#[inline(always)]
+pub fn lost_by_number(cause: u32, records: u64, bytes: u64) {
+    if let Some(counts) = LOSSES.get_ptr_mut(cause) {
         // SAFETY: a live map value. Atomic, since programs may be preempted and run elsewhere meanwhile.
         unsafe {
             add(&raw mut (*counts)[0], records);
@@ -77,11 +83,11 @@ fn share(left: u64) -> u64 {
     }
 }
 
-/// Writes the next bytes of the call's current segment. Returns how many it dealt with.
+/// Writes the next bytes of the call's current segment, at most `limit`. Returns how many it dealt with.
 #[inline(never)]
-pub fn chunk(call: &mut Call) -> u64 {
+pub fn chunk(call: &mut Call, limit: u64) -> u64 {
     let left = if call.segment_left < call.left { call.segment_left } else { call.left };
-    let len = share(left);
+    let len = share(if left < limit { left } else { limit });
     let written = match len {
         0..=192 => tier::<192>(call, len),
         193..=1024 => tier::<1024>(call, len),

@@ -4,11 +4,18 @@
 #![feature(asm_experimental_arch)]
 
 mod bound;
+mod call;
+mod copy;
 mod emit;
+mod fexit;
+mod finished;
 mod iov;
+mod kprobe;
 mod maps;
 mod moved;
+mod pressure;
 mod process;
+mod quick;
 mod settings;
 mod sockets;
 mod streams;

@@ -6,7 +6,9 @@
 //! | `CONTROL` | | records of processes | lifecycle, `sys_exit` | agent |
 //! | `STREAMS` | stream | [`StreamState`] | programs; agent removes | both |
 //! | `DECISIONS` | stream | number << 32, verdict | agent | programs |
+//! | `DECIDED` | 0 | number of the last decision | agent | programs |
 //! | `CALLS` | thread, function | [`Call`] | programs | programs |
+//! | `ENTERED` | thread, function | [`Entered`] | kprobe programs | kretprobe programs |
 //! | `TLS_OBJECTS` | process, object | stream, process | TLS programs; agent removes | both |
 //! | `THREADS` | thread | [`Thread`] | TLS programs, `sys_exit` | the same |
 //! | `FILES` | device, inode | seen | `sys_exit`; agent removes | programs |
@@ -21,7 +23,8 @@ use observer_common::loss::LossCause;
 use observer_common::table::StreamState;
 
 use crate::bound::Thread;
-use crate::moved::Call;
+use crate::call::Call;
+use crate::kprobe::Entered;
 
 /// Streams known at a time. Idle ones that nobody wants are swept every half a minute.
 const MAX_STREAMS: u32 = 65_536;
@@ -45,6 +48,12 @@ pub static STREAMS: HashMap<u64, StreamState> = HashMap::with_max_entries(MAX_ST
 
 #[map]
 pub static DECISIONS: HashMap<u64, u64> = HashMap::with_max_entries(MAX_STREAMS, 0);
+
+#[map]
+pub static DECIDED: Array<u64> = Array::with_max_entries(1, 0);
+
+#[map]
+pub static ENTERED: HashMap<u64, Entered> = HashMap::with_max_entries(MAX_CALLS, 0);
 
 #[map]
 pub static CALLS: HashMap<u64, Call> = HashMap::with_max_entries(MAX_CALLS, 0);

@@ -10,9 +10,9 @@ use observer_common::control::{ARGUMENTS_MAX, BlindSpotKind, ControlKind, Exec, 
 use observer_common::loss::LossCause;
 use observer_common::record::{LAYOUT, RecordHeader};
 
+use crate::call::in_ticks;
 use crate::emit::{self, With};
 use crate::maps::{CONTROL, FILES};
-use crate::moved::in_ticks;
 use crate::settings::*;
 use crate::streams;
 use crate::user_copy::{kernel, user_bytes};
@@ -98,9 +98,8 @@ pub fn blind_spot(kind: BlindSpotKind) {
 }
 
 /// Reports a file that the current process mapped as code, unless it was seen before.
-#[inline(never)]
-pub fn mapped(fd: u64, address: u64) {
-    let Some(file) = streams::file_of(fd) else { return };
+#[inline(always)]
+pub fn mapped(file: u64, address: u64) {
     let Some(inode) = kernel::<u64>(member(file, &FILE_INODE)) else { return };
     let number = kernel::<u64>(member(inode, &INODE_INO)).unwrap_or(0);
     let file = streams::mix(number, u64::from(streams::device_of(inode).unwrap_or(0)));

@@ -15,6 +15,20 @@ macro_rules! as_globals {
 }
 for_each_offset!(as_globals);
 
+/// Values of `enum iter_type` on this kernel, [`ABSENT`] if it has no such kind.
+#[unsafe(no_mangle)]
+pub static KIND_BUFFER: Global<u32> = Global::new(ABSENT);
+#[unsafe(no_mangle)]
+pub static KIND_SEGMENTS: Global<u32> = Global::new(ABSENT);
+
+/// The bits of an iterator's kind that tell the kind.
+#[unsafe(no_mangle)]
+pub static KIND_MASK: Global<u32> = Global::new(0xff);
+
+/// Size of the data ring.
+#[unsafe(no_mangle)]
+pub static RING_BYTES: Global<u64> = Global::new(0);
+
 /// The agent's own process, which is not observed.
 #[unsafe(no_mangle)]
 pub static SELF_PID: Global<u32> = Global::new(0);

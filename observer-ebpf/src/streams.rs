@@ -4,13 +4,12 @@
 //! apart; they leave the kernel only as a keyed hash.
 
 use aya_ebpf::Global;
-use aya_ebpf::helpers::generated::bpf_get_current_task;
 use observer_common::stream::{StreamIdentity, StreamKind};
 use observer_common::table::{Nearness, StreamState};
 
 use crate::maps::{NEW_STREAM, STREAMS};
 use crate::settings::*;
-use crate::user_copy::{kernel, kernel_into};
+use crate::user_copy::{current_task, kernel, kernel_into, of_task};
 
 /// Flag of an update: the entry must be new.
 const BPF_NOEXIST: u64 = 1;
@@ -47,13 +46,14 @@ pub enum NotAStream {
 impl Object {
     /// The object behind a descriptor of the current process.
     #[inline(always)]
-    pub fn of_descriptor(fd: u64) -> Result<Self, NotAStream> {
-        let file = file_of(fd).ok_or(NotAStream::Gone)?;
+    pub fn of_descriptor<const TYPED: bool>(fd: u64) -> Result<Self, NotAStream> {
+        let file = file_of::<TYPED>(fd).ok_or(NotAStream::Gone)?;
         Self::of_file(file).ok_or(NotAStream::Other)
     }
 
+    /// The object behind an open file.
     #[inline(always)]
-    fn of_file(file: u64) -> Option<Self> {
+    pub fn of_file(file: u64) -> Option<Self> {
         let inode: u64 = kernel(member(file, &FILE_INODE))?;
         let mode: u16 = kernel(member(inode, &INODE_MODE))?;
         match mode & S_IFMT {
@@ -76,7 +76,12 @@ impl Object {
 
     #[inline(always)]
     fn of_socket(inode: u64) -> Option<Self> {
-        let socket = inode - u64::from(SOCKET_INODE.load());
+        Self::of_socket_at(inode - u64::from(SOCKET_INODE.load()), inode)
+    }
+
+    /// The object that is a `struct socket`, with the inode beside it.
+    #[inline(always)]
+    pub fn of_socket_at(socket: u64, inode: u64) -> Option<Self> {
         let kind: u16 = kernel(member(socket, &SOCKET_TYPE))?;
         if kind != SOCK_STREAM {
             return None;
@@ -243,20 +248,14 @@ fn difference(sock: u64, place: &Global<u32>, count: &Global<u32>) -> u32 {
     place.wrapping_sub(count as u32)
 }
 
-/// The `struct file` behind a descriptor of the current process.
+/// The `struct file` behind a descriptor of the current process, which a call has just used: so the table of
+/// descriptors has room for it.
 #[inline(always)]
-pub fn file_of(fd: u64) -> Option<u64> {
-    // SAFETY: the helper has no conditions.
-    let task = unsafe { bpf_get_current_task() };
-    let files: u64 = kernel(member(task, &TASK_FILES))?;
-    let table: u64 = kernel(member(files, &FILES_FDT))?;
-    let size: u32 = kernel(member(table, &FDT_MAX_FDS))?;
-    let fd = fd & 0xffff_ffff;
-    if fd >= u64::from(size) {
-        return None;
-    }
-    let slots: u64 = kernel(member(table, &FDT_FD))?;
-    let file: u64 = kernel(slots + fd * 8)?;
+pub fn file_of<const TYPED: bool>(fd: u64) -> Option<u64> {
+    let files = of_task::<TYPED>(current_task::<TYPED>(), &TASK_FILES)?;
+    let table = of_task::<TYPED>(files, &FILES_FDT)?;
+    let slots = of_task::<TYPED>(table, &FDT_FD)?;
+    let file: u64 = kernel(slots + (fd & 0x7fff_ffff) * 8)?;
     if file == 0 { None } else { Some(file) }
 }
 

@@ -20,9 +20,11 @@ use observer_common::stream::{StreamIdentity, StreamKind, Verdict};
 use observer_common::table::StreamState;
 
 use crate::bound;
+use crate::call::{self, Call};
+use crate::copy;
 use crate::emit;
 use crate::maps::{CALLS, STREAMS, TLS_OBJECTS};
-use crate::moved::{self, Call, Direction};
+use crate::moved::{self, Direction};
 use crate::streams;
 use crate::verdict::{self, Head, Treatment};
 
@@ -93,7 +95,7 @@ fn enter(context: &ProbeContext) {
     let cookie = unsafe { bpf_get_attach_cookie(context.as_ptr()) };
     let function = cookie & 0xff;
     let key = key_of(function);
-    let Some(call) = moved::new_call(&key, 0) else { return };
+    let Some(call) = call::new_call(&key, 0) else { return };
     call.library.object = context.arg(0).unwrap_or(0);
     call.library.buffer = context.arg(1).unwrap_or(0);
     call.library.length = context.arg(2).unwrap_or(0);
@@ -155,7 +157,7 @@ fn count_at(call: &mut Call) {
 /// Names the object: its address, made unique by its process.
 #[inline(never)]
 fn name_object(call: &mut Call) {
-    moved::fill_process(call);
+    call::fill_process(call);
     // SAFETY: no conditions.
     call.library.entered_ns = unsafe { bpf_ktime_get_boot_ns() };
     let process = streams::mix(u64::from(call.header.process.pid), call.header.process.started_ns);
@@ -219,7 +221,7 @@ fn record<const LOOP: bool>(call: &mut Call) {
     call.segment = call.library.buffer;
     call.segment_left = call.left;
     call.with_bytes = 1;
-    moved::run::<LOOP>(call);
+    copy::run::<LOOP>(call);
 }
 
 /// What is sent is stamped with the time of the entry: an answer may be read by another thread before the

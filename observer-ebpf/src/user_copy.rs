@@ -5,7 +5,12 @@
 
 use core::arch::asm;
 
-use aya_ebpf::helpers::generated::{bpf_probe_read_kernel, bpf_probe_read_user};
+use aya_ebpf::Global;
+use aya_ebpf::helpers::generated::{
+    bpf_get_current_task, bpf_get_current_task_btf, bpf_probe_read_kernel, bpf_probe_read_user,
+};
+
+use crate::settings::member;
 
 /// Reads a `T` of kernel memory.
 #[inline(always)]
@@ -19,6 +24,23 @@ pub fn kernel<T: Copy + Default>(address: u64) -> Option<T> {
 pub fn kernel_into<T>(into: *mut T, address: u64) -> bool {
     // SAFETY: `into` is a valid place of this size; the helper checks the other address.
     unsafe { bpf_probe_read_kernel(into.cast(), size_of::<T>() as u32, address as *const _) == 0 }
+}
+
+/// The current task. `TYPED`: the kernel knows its type and lets its members be loaded (5.11), as [`of_task`] does.
+#[inline(always)]
+pub fn current_task<const TYPED: bool>() -> u64 {
+    // SAFETY: no conditions.
+    unsafe { if TYPED { bpf_get_current_task_btf() as u64 } else { bpf_get_current_task() } }
+}
+
+/// A pointer or number that is a member of the current task, or of something that a member points to.
+#[inline(always)]
+pub fn of_task<const TYPED: bool>(of: u64, offset: &Global<u32>) -> Option<u64> {
+    if !TYPED {
+        return kernel(member(of, offset));
+    }
+    // SAFETY: the verifier knows the type of what this reads, and the kernel catches a fault.
+    Some(unsafe { (member(of, offset) as *const u64).read_volatile() })
 }
 
 /// Reads a `T` of the current process's memory into `into`.

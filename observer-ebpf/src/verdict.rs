@@ -19,7 +19,7 @@ use observer_common::stream::{StreamKind, Verdict};
 use observer_common::table::StreamState;
 
 use crate::emit;
-use crate::maps::DECISIONS;
+use crate::maps::{DECIDED, DECISIONS};
 
 /// Budget of an undecided stream whose chunks look like any text: banners, logs, shells.
 const TEXT_ALLOWANCE: u64 = 64 << 10;
@@ -54,6 +54,9 @@ pub struct Head {
 }
 
 impl Head {
+    /// Nothing is known.
+    pub const NONE: Self = Self { bytes: 0, len: 0 };
+
     #[inline(always)]
     pub fn looks(self) -> Looks {
         let bytes = u64::from_le(self.bytes);
@@ -143,6 +146,19 @@ pub enum Treatment {
 /// Applies what the agent decided since the last call, if anything.
 #[inline(always)]
 pub fn apply_decision(state: &mut StreamState, stream: &u64) {
+    // SAFETY: a word, read once. The agent counts a decision after it is in the table.
+    let Some(count) = DECIDED.get(0).map(|count| unsafe { (count as *const u64).read_volatile() }) else {
+        return;
+    };
+    if state.looked_at == count {
+        return;
+    }
+    state.looked_at = count;
+    look(state, stream);
+}
+
+#[inline(always)]
+fn look(state: &mut StreamState, stream: &u64) {
     // SAFETY: a word, read once.
     let Some(decision) = (unsafe { DECISIONS.get(stream) }) else { return };
     let decision = *decision;

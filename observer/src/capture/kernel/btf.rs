@@ -12,6 +12,8 @@ pub struct Btf<'a> {
     /// Where each type begins, by its number.
     types: Vec<usize>,
     structs: HashMap<&'a [u8], Vec<u32>>,
+    /// Where the enums are.
+    enums: Vec<usize>,
 }
 
 /// Why type information could not be read.
@@ -22,9 +24,11 @@ const MAGIC: u16 = 0xeb9f;
 /// A type's fixed part: name, info, size or type.
 const TYPE_LEN: usize = 12;
 const MEMBER_LEN: usize = 12;
+const CONSTANT_LEN: usize = 8;
 
 const STRUCT: u32 = 4;
 const UNION: u32 = 5;
+const ENUM: u32 = 6;
 const TYPEDEF: u32 = 8;
 const VOLATILE: u32 = 9;
 const CONST: u32 = 10;
@@ -53,7 +57,7 @@ impl<'a> Btf<'a> {
         let (types_from, types_to) = section(8)?;
         let (strings_from, strings_to) = section(16)?;
         let strings = bytes.get(strings_from..strings_to).ok_or(BadBtf("strings are cut"))?;
-        let mut btf = Self { bytes, strings, types: vec![0], structs: HashMap::new() };
+        let mut btf = Self { bytes, strings, types: vec![0], structs: HashMap::new(), enums: Vec::new() };
         let mut at = types_from;
         while at < types_to {
             let number = btf.types.len() as u32;
@@ -71,12 +75,24 @@ impl<'a> Btf<'a> {
             let name = self.name(word(self.bytes, at)?)?;
             self.structs.entry(name).or_default().push(number);
         }
+        if kind == ENUM {
+            self.enums.push(at);
+        }
         Some(match kind {
             STRUCT | UNION | 15 | 19 => count * 12,
-            6 | 13 => count * 8,
+            ENUM | 13 => count * 8,
             3 => 12,
             1 | 14 | 17 => 4,
             _ => 0,
+        })
+    }
+
+    /// Offset in bytes of the first of the members at `paths`, divided by `|`, that the struct `name` has, and so
+    /// many bytes more as stand behind a `+`.
+    pub fn any_offset(&self, name: &str, paths: &str) -> Option<u32> {
+        paths.split('|').find_map(|path| {
+            let (path, more) = path.split_once('+').unwrap_or((path, "0"));
+            Some(self.offset(name, path)? + more.parse::<u32>().ok()?)
         })
     }
 
@@ -93,6 +109,20 @@ impl<'a> Btf<'a> {
                 number = of;
             }
             (bits % 8 == 0).then_some(bits / 8)
+        })
+    }
+
+    /// Value of the constant `name` of the enum `of`.
+    pub fn constant(&self, of: &str, name: &str) -> Option<u32> {
+        self.enums.iter().find_map(|&at| {
+            if self.name(word(self.bytes, at)?)? != of.as_bytes() {
+                return None;
+            }
+            (0..self.kind_at(at)?.1).find_map(|i| {
+                let constant = at + TYPE_LEN + i * CONSTANT_LEN;
+                let is_it = self.name(word(self.bytes, constant)?)? == name.as_bytes();
+                is_it.then(|| word(self.bytes, constant + 4)).flatten()
+            })
         })
     }
 
@@ -154,9 +184,9 @@ mod tests {
 
     /// Type information of:
     /// `struct inner { int x; int y; }; typedef struct inner inner_t;`
-    /// `struct outer { int a; union { int b; inner_t c; }; };`
+    /// `struct outer { int a; union { int b; inner_t c; }; }; enum way { UP = 3 };`
     fn sample() -> Vec<u8> {
-        let strings = b"\0inner\0x\0y\0inner_t\0outer\0a\0b\0c\0int\0";
+        let strings = b"\0inner\0x\0y\0inner_t\0outer\0a\0b\0c\0int\0way\0UP\0";
         let name = |wanted: &str| {
             let wanted = [b"\0", wanted.as_bytes(), b"\0"].concat();
             strings.windows(wanted.len()).position(|w| w == wanted).unwrap() as u32 + 1
@@ -173,6 +203,8 @@ mod tests {
             vec![0, kind(UNION, 2), 8, name("b"), 1, 0, name("c"), 3, 0],
             // 5: struct outer, with the flag for bit fields
             vec![name("outer"), kind(STRUCT, 2) | 1 << 31, 12, name("a"), 1, 0, 0, 4, 32],
+            // 6: the enum
+            vec![name("way"), kind(ENUM, 1), 4, name("UP"), 3],
         ]
         .concat();
         let types: Vec<u8> = words.iter().flat_map(|w: &u32| w.to_ne_bytes()).collect();
@@ -198,6 +230,24 @@ mod tests {
         let btf = Btf::parse(&bytes).unwrap();
         assert_eq!(btf.offset("outer", "b"), Some(4));
         assert_eq!(btf.offset("outer", "c.y"), Some(8));
+    }
+
+    #[test]
+    fn takes_the_first_member_that_is_there() {
+        let bytes = sample();
+        let btf = Btf::parse(&bytes).unwrap();
+        assert_eq!(btf.any_offset("outer", "z|b|a"), Some(4));
+        assert_eq!(btf.any_offset("outer", "z|c.y+16"), Some(24));
+        assert_eq!(btf.any_offset("outer", "y|z"), None);
+    }
+
+    #[test]
+    fn tells_constants() {
+        let bytes = sample();
+        let btf = Btf::parse(&bytes).unwrap();
+        assert_eq!(btf.constant("way", "UP"), Some(3));
+        assert_eq!(btf.constant("way", "DOWN"), None);
+        assert_eq!(btf.constant("other", "UP"), None);
     }
 
     #[test]

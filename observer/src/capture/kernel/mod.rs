@@ -22,6 +22,8 @@ mod control;
 #[cfg(feature = "kernel")]
 mod descriptors;
 #[cfg(feature = "kernel")]
+mod hooks;
+#[cfg(feature = "kernel")]
 mod losses;
 #[cfg(feature = "kernel")]
 mod mode;
@@ -105,7 +107,7 @@ pub const DEFAULT_PACE: Duration = Duration::from_millis(5);
 pub struct StartFacts {
     /// Release of the running kernel.
     pub kernel: String,
-    /// The mode that runs: `syscall`.
+    /// The mode that runs.
     pub mode: String,
     /// Probes attached: kernel programs, and places in libraries.
     pub attached_probes: usize,

@@ -3,11 +3,11 @@
 use std::os::fd::{AsFd as _, OwnedFd};
 
 use aya::{Ebpf, EbpfLoader, VerifierLogLevel};
-use observer_common::settings::{ABSENT, OFFSETS, OPTIONAL};
+use observer_common::settings::{ABSENT, ITERATOR_KINDS, KIND_WITH_DIRECTION, OFFSETS, OPTIONAL};
 
 use super::btf::Btf;
 use super::mode::{self, Chosen};
-use super::{Options, StartFacts};
+use super::{ModeChoice, Options, StartFacts};
 use crate::error::Error;
 
 /// The compiled programs; `build.rs` made them.
@@ -32,6 +32,17 @@ pub(super) struct Attached {
 }
 
 impl Attached {
+    fn tell(&self, facts: &mut StartFacts) {
+        facts.mode = self.chosen.mode.name().to_owned();
+        facts.attached_probes += LIFECYCLE.len() + self.chosen.programs.len();
+        if self.chosen.by_loop {
+            facts.features.push("bpf_loop");
+        }
+        if self.chosen.programs.iter().any(|program| program == mode::BY_PERF) {
+            facts.features.push("perf_tracepoint");
+        }
+    }
+
     /// All programs that are loaded, by name.
     pub fn descriptors(&self) -> Vec<(String, OwnedFd)> {
         let loaded = self.ebpf.programs().filter_map(|(name, program)| {
@@ -41,9 +52,29 @@ impl Attached {
     }
 }
 
-/// Loads everything and attaches what needs no library: lifecycle first, so that no process is missed between a
-/// look at `/proc` and its first event.
+/// Loads everything and attaches what needs no library, in the first mode that this kernel lets us use.
 pub(super) fn attach(options: &Options, facts: &mut StartFacts) -> Result<Attached, Error> {
+    let mut refusals = Vec::new();
+    for mode in options.mode.candidates() {
+        match attach_in(mode, options, &facts.kernel)? {
+            Ok(attached) => {
+                attached.tell(facts);
+                return Ok(attached);
+            }
+            Err(reason) => refusals.push((mode, reason)),
+        }
+    }
+    Err(mode::unable(&refusals))
+}
+
+/// The same in one mode. The inner error says why the kernel refuses this mode.
+///
+/// Lifecycle comes first, so that no process is missed between a look at `/proc` and its first event.
+pub(super) fn attach_in(
+    mode: ModeChoice,
+    options: &Options,
+    release: &str,
+) -> Result<Result<Attached, String>, Error> {
     let mut ebpf = load(options)?;
     let types = aya::Btf::from_sys_fs().map_err(|error| unable_types(&error.to_string()))?;
     for (program, tracepoint) in LIFECYCLE {
@@ -52,16 +83,7 @@ pub(super) fn attach(options: &Options, facts: &mut StartFacts) -> Result<Attach
             reason: mode::chain(&error),
         })?;
     }
-    let chosen = mode::attach(options.mode, &mut ebpf, &types, &facts.kernel)?;
-    facts.mode = chosen.mode.to_owned();
-    facts.attached_probes += LIFECYCLE.len() + 1;
-    if chosen.by_loop {
-        facts.features.push("bpf_loop");
-    }
-    if chosen == mode::BY_PERF {
-        facts.features.push("perf_tracepoint");
-    }
-    Ok(Attached { ebpf, chosen })
+    Ok(mode::attach(mode, &mut ebpf, &types, release).map(|chosen| Attached { ebpf, chosen }))
 }
 
 fn load(options: &Options) -> Result<Ebpf, Error> {
@@ -74,7 +96,9 @@ fn load(options: &Options) -> Result<Ebpf, Error> {
     let secret = secret()?;
     let mut loader = EbpfLoader::new();
     loader.map_max_entries("DATA", options.ring_bytes).verifier_log_level(VerifierLogLevel::DEBUG);
+    let ring_bytes = u64::from(options.ring_bytes);
     loader.override_global("SELF_PID", &own, true).override_global("SECRET", &secret, true);
+    loader.override_global("RING_BYTES", &ring_bytes, true);
     for (name, offset) in &offsets {
         loader.override_global(name, offset, true);
     }
@@ -92,17 +116,29 @@ fn load(options: &Options) -> Result<Ebpf, Error> {
     })
 }
 
-/// All offsets that the programs need, by the names of their globals.
+/// All numbers about this kernel that the programs need, by the names of their globals.
 pub(super) fn offsets(types: &[u8]) -> Result<Vec<(&'static str, u32)>, Error> {
     let btf = Btf::parse(types).map_err(|bad| unable_types(bad.0))?;
     OFFSETS
         .iter()
-        .map(|&(name, of, path)| match btf.offset(of, path) {
+        .map(|&(name, of, path)| match btf.any_offset(of, path) {
             Some(offset) => Ok((name, offset)),
             None if OPTIONAL.contains(&name) => Ok((name, ABSENT)),
             None => Err(unable_types(&format!("it does not tell of {path} in struct {of}"))),
         })
+        .chain(
+            ITERATOR_KINDS
+                .iter()
+                .map(|&(name, kind)| Ok((name, btf.constant("iter_type", kind).unwrap_or(ABSENT)))),
+        )
+        .chain([Ok(("KIND_MASK", kind_mask(&btf)))])
         .collect()
+}
+
+/// The bits of an iterator's kind that tell the kind.
+fn kind_mask(btf: &Btf<'_>) -> u32 {
+    let (of, member) = KIND_WITH_DIRECTION;
+    if btf.offset(of, member).is_some() { 0xfe } else { 0xff }
 }
 
 fn unable_types(reason: &str) -> Error {
@@ -131,6 +167,6 @@ mod tests {
     fn this_kernel_tells_all_offsets() {
         let types = std::fs::read(TYPES_AT).expect("the tests run on a kernel with BTF");
         let offsets = offsets(&types).expect("all offsets");
-        assert_eq!(offsets.len(), OFFSETS.len());
+        assert_eq!(offsets.len(), OFFSETS.len() + ITERATOR_KINDS.len() + 1);
     }
 }

@@ -7,6 +7,10 @@ use std::fs;
 
 use serde::Serialize;
 
+use super::ModeChoice;
+#[cfg(feature = "kernel")]
+use crate::error::Error;
+
 /// Facts for the operator.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Survey {
@@ -82,10 +86,6 @@ pub fn survey() -> Survey {
             mend: "use a kernel built with CONFIG_DEBUG_INFO_BTF=y".to_owned(),
         });
     }
-    for name in ["fexit", "kprobe"] {
-        let reason = "not in this version".to_owned();
-        survey.modes.push(Finding { name, usable: false, reason });
-    }
     let missing: Vec<&str> =
         survey.capabilities.iter().take(NEEDED).filter(|one| !one.usable).map(|one| one.name).collect();
     if missing.is_empty() {
@@ -98,7 +98,7 @@ pub fn survey() -> Survey {
 
 fn lacks(survey: &mut Survey, missing: &[&str]) {
     let what = format!("this process lacks {}", missing.join(" and "));
-    survey.modes.push(Finding { name: "syscall", usable: false, reason: format!("not tried: {what}") });
+    none_usable(survey, &format!("not tried: {what}"));
     survey.problems.push(Problem {
         what,
         mend: "run as root (`sudo mcp-observer doctor` then tells more), or \
@@ -107,38 +107,44 @@ fn lacks(survey: &mut Survey, missing: &[&str]) {
     });
 }
 
-/// Loads and attaches everything, and lets go of it again.
+fn none_usable(survey: &mut Survey, reason: &str) {
+    let finding = |mode: ModeChoice| Finding { name: mode.name(), usable: false, reason: reason.to_owned() };
+    survey.modes.extend([ModeChoice::Fexit, ModeChoice::Kprobe, ModeChoice::Syscall].map(finding));
+}
+
+/// Loads and attaches everything in each mode, and lets go of it again.
 #[cfg(feature = "kernel")]
 fn attempt(survey: &mut Survey) {
     use aya::sys::{UProbeMultiFeature, is_uprobe_multi_supported};
 
-    use super::{Options, StartFacts, programs};
+    use super::{Options, mode, programs};
 
     /// Small: nothing is read from it.
     const RING_BYTES: u32 = 4096;
 
     let options = Options { ring_bytes: RING_BYTES, ..Options::default() };
-    let mut facts = StartFacts { kernel: survey.kernel.clone(), ..StartFacts::default() };
-    let outcome = programs::attach(&options, &mut facts);
-    match &outcome {
-        Ok(_) => {
-            survey.mode = Some(facts.mode);
-            survey.modes.push(Finding {
-                name: "syscall",
-                usable: true,
-                reason: "one program at the end of all system calls".to_owned(),
-            });
+    let mut refusals = Vec::new();
+    let mut by_loop = false;
+    for mode in mode::ALL {
+        let (usable, reason) = match programs::attach_in(mode, &options, &survey.kernel) {
+            Ok(Ok(attached)) => {
+                by_loop |= attached.chosen.by_loop;
+                (true, how(mode).to_owned())
+            }
+            Ok(Err(reason)) => (false, reason),
+            Err(error) => return lacks_all(survey, error),
+        };
+        if usable && survey.mode.is_none() {
+            survey.mode = Some(mode.name().to_owned());
         }
-        Err(error) => {
-            let (what, mend) = match error {
-                crate::error::Error::Unable { what, mend } => (what.clone(), mend.clone()),
-                other => (other.to_string(), "see the kernel's own log, or report it".to_owned()),
-            };
-            survey.modes.push(Finding { name: "syscall", usable: false, reason: what.clone() });
-            survey.problems.push(Problem { what, mend });
+        if !usable {
+            refusals.push((mode, reason.clone()));
         }
+        survey.modes.push(Finding { name: mode.name(), usable, reason });
     }
-    let by_loop = facts.features.contains(&"bpf_loop");
+    if survey.mode.is_none() {
+        survey.problems.push(problem(mode::unable(&refusals)));
+    }
     let multi = is_uprobe_multi_supported(UProbeMultiFeature::LinkCreation).unwrap_or(false);
     for (name, usable, reason) in [
         ("bpf_loop", by_loop, "copies calls of any size; without it (before 5.17) up to 8 MiB"),
@@ -148,11 +154,41 @@ fn attempt(survey: &mut Survey) {
     }
 }
 
+/// How a mode notices bytes.
+#[cfg(feature = "kernel")]
+fn how(mode: ModeChoice) -> &'static str {
+    match mode {
+        ModeChoice::Fexit => "programs at the return of the kernel functions that move bytes",
+        ModeChoice::Kprobe => "probes at the entry and the return of the kernel functions that move bytes",
+        ModeChoice::Syscall | ModeChoice::Auto => {
+            "one program at the end of all system calls; blind to io_uring"
+        }
+    }
+}
+
+#[cfg(feature = "kernel")]
+fn lacks_all(survey: &mut Survey, error: Error) {
+    let problem = problem(error);
+    survey.modes.clear();
+    none_usable(survey, &problem.what);
+    survey.problems.push(problem);
+}
+
+#[cfg(feature = "kernel")]
+fn problem(error: Error) -> Problem {
+    match error {
+        Error::Unable { what, mend } => Problem { what, mend },
+        other => {
+            Problem { what: other.to_string(), mend: "see the kernel's own log, or report it".to_owned() }
+        }
+    }
+}
+
 /// This build has no kernel programs to try.
 #[cfg(not(feature = "kernel"))]
 fn attempt(survey: &mut Survey) {
     let reason = "this build has no kernel programs".to_owned();
-    survey.modes.push(Finding { name: "syscall", usable: false, reason: reason.clone() });
+    none_usable(survey, &reason);
     survey.problems.push(Problem {
         what: reason,
         mend: "build with feature `kernel` (the default); `cargo xtask setup` installs what that needs"

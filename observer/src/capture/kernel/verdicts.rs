@@ -1,7 +1,7 @@
 //! What the agent decided of each stream, and the sweeping of the tables.
 
 use aya::Ebpf;
-use aya::maps::{HashMap, MapData};
+use aya::maps::{Array, HashMap, MapData};
 use observer_common::stream::{StreamKind, Verdict};
 use observer_common::table::{STATE_WORDS, StreamSummary};
 
@@ -13,6 +13,8 @@ pub(super) struct Verdicts {
     streams: HashMap<MapData, u64, [u64; STATE_WORDS]>,
     decisions: HashMap<MapData, u64, u64>,
     objects: HashMap<MapData, u64, [u64; 2]>,
+    /// The number of the last decision, by which the kernel knows that there is one to look for.
+    decided: Array<MapData, u64>,
     next: u32,
 }
 
@@ -42,6 +44,8 @@ impl Verdicts {
             streams: map(ebpf, "STREAMS")?,
             decisions: map(ebpf, "DECISIONS")?,
             objects: map(ebpf, "TLS_OBJECTS")?,
+            decided: Array::try_from(take_map(ebpf, "DECIDED")?)
+                .map_err(|error| map_error("DECIDED", &error))?,
             next: 0,
         })
     }
@@ -53,6 +57,7 @@ impl Verdicts {
         let decision = u64::from(self.next) << 32 | u64::from(verdict as u32);
         // A full table leaves the stream undecided: it costs its budget, and is swept like the others.
         let _ = self.decisions.insert(&stream, &decision, 0);
+        let _ = self.decided.set(0, &u64::from(self.next), 0);
     }
 
     /// Forgets streams that are over, that nobody wants, or whose process is gone.

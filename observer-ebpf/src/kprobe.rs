@@ -1,0 +1,150 @@
+//! Capture mode `kprobe`: the same kernel functions as mode `fexit`, for kernels that do not let us use that.
+//!
+//! A return probe knows nothing of the arguments, so the entry probe keeps them. The kernel has room for a limited
+//! number of threads inside a probed function, and counts the returns that it did not notice; what such a call left
+//! behind is overwritten by the thread's next.
+
+use aya_ebpf::helpers::generated::bpf_get_current_pid_tgid;
+use aya_ebpf::macros::{kprobe, kretprobe};
+use aya_ebpf::programs::{ProbeContext, RetProbeContext};
+use observer_common::loss::LossCause;
+
+use crate::emit;
+use crate::finished::{self, Flags};
+use crate::maps::ENTERED;
+use crate::moved::Direction::{self, Received, Sent};
+
+/// What a function was called with, as far as its return needs it.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Entered {
+    pub first: u64,
+    pub second: u64,
+    pub flags: u64,
+}
+
+/// A program for the entry, one for the return, and one for the return on kernels without `bpf_loop` (5.17).
+macro_rules! programs {
+    ($($number:literal $entry:ident, $with_loop:ident, $flat:ident: $keep:ident, $body:ident($($constant:expr),*);)*) => {
+        $(
+            #[kprobe]
+            pub fn $entry(context: ProbeContext) -> u32 {
+                enter($number, $keep(&context));
+                0
+            }
+
+            #[kretprobe]
+            pub fn $with_loop(context: RetProbeContext) -> u32 {
+                if let Some(entered) = leave($number) {
+                    $body::<true>(entered, context.ret() $(, $constant)*);
+                }
+                0
+            }
+
+            #[kretprobe]
+            pub fn $flat(context: RetProbeContext) -> u32 {
+                if let Some(entered) = leave($number) {
+                    $body::<false>(entered, context.ret() $(, $constant)*);
+                }
+                0
+            }
+        )*
+    };
+}
+
+programs! {
+    1 kprobe_pipe_read, kretprobe_pipe_read, kretprobe_pipe_read_flat: two, pipe(Received);
+    2 kprobe_pipe_write, kretprobe_pipe_write, kretprobe_pipe_write_flat: two, pipe(Sent);
+    3 kprobe_unix_recvmsg, kretprobe_unix_recvmsg, kretprobe_unix_recvmsg_flat: with_flags, socket(Received);
+    4 kprobe_unix_sendmsg, kretprobe_unix_sendmsg, kretprobe_unix_sendmsg_flat: two, socket(Sent);
+    5 kprobe_inet_recvmsg, kretprobe_inet_recvmsg, kretprobe_inet_recvmsg_flat: with_flags, socket(Received);
+    6 kprobe_inet_sendmsg, kretprobe_inet_sendmsg, kretprobe_inet_sendmsg_flat: two, socket(Sent);
+    7 kprobe_inet6_recvmsg, kretprobe_inet6_recvmsg, kretprobe_inet6_recvmsg_flat: with_flags, socket(Received);
+    8 kprobe_inet6_sendmsg, kretprobe_inet6_sendmsg, kretprobe_inet6_sendmsg_flat: two, socket(Sent);
+    9 kprobe_vmsplice, kretprobe_vmsplice, kretprobe_vmsplice_flat: two, vmsplice();
+    10 kprobe_splice, kretprobe_splice, kretprobe_splice_flat: first_and_third, splice();
+    11 kprobe_tee, kretprobe_tee, kretprobe_tee_flat: two, tee();
+    12 kprobe_sendfile, kretprobe_sendfile, kretprobe_sendfile_flat: two, sendfile();
+    13 kprobe_inet_sendpage, kretprobe_inet_sendpage, kretprobe_inet_sendpage_flat: two, page();
+    14 kprobe_unix_sendpage, kretprobe_unix_sendpage, kretprobe_unix_sendpage_flat: two, page();
+}
+
+#[inline(always)]
+fn two(context: &ProbeContext) -> Entered {
+    Entered { first: context.arg(0).unwrap_or(0), second: context.arg(1).unwrap_or(0), flags: 0 }
+}
+
+#[inline(always)]
+fn with_flags(context: &ProbeContext) -> Entered {
+    Entered { flags: context.arg::<u64>(3).unwrap_or(0) & 0xffff_ffff, ..two(context) }
+}
+
+#[inline(always)]
+fn first_and_third(context: &ProbeContext) -> Entered {
+    Entered { second: context.arg(2).unwrap_or(0), ..two(context) }
+}
+
+#[inline(always)]
+fn pipe<const LOOP: bool>(entered: Entered, result: u64, direction: Direction) {
+    finished::pipe::<LOOP>(entered.first, entered.second, result as i64, direction);
+}
+
+#[inline(always)]
+fn socket<const LOOP: bool>(entered: Entered, result: u64, direction: Direction) {
+    let flags = Flags(entered.flags);
+    finished::socket::<LOOP>(entered.first, entered.second, result as i32, direction, flags);
+}
+
+#[inline(always)]
+fn vmsplice<const LOOP: bool>(entered: Entered, result: u64) {
+    finished::vmsplice::<LOOP>(entered.first, result as i64);
+}
+
+#[inline(always)]
+fn splice<const LOOP: bool>(entered: Entered, result: u64) {
+    finished::files::<LOOP>(Some(entered.first), entered.second, result as i64);
+}
+
+#[inline(always)]
+fn tee<const LOOP: bool>(entered: Entered, result: u64) {
+    finished::files::<LOOP>(None, entered.second, result as i64);
+}
+
+#[inline(always)]
+fn sendfile<const LOOP: bool>(entered: Entered, result: u64) {
+    finished::sendfile::<LOOP>(entered.first, result as i64);
+}
+
+#[inline(always)]
+fn page<const LOOP: bool>(entered: Entered, result: u64) {
+    finished::page::<LOOP>(entered.first, result as i64);
+}
+
+#[kprobe]
+pub fn kprobe_mmap(context: ProbeContext) -> u32 {
+    finished::mapped(context.arg(0).unwrap_or(0));
+    0
+}
+
+/// Key of the call: a thread is in each function at most once. Thread ids leave the upper bits free.
+#[inline(always)]
+fn key_of(function: u64) -> u64 {
+    // SAFETY: no conditions.
+    unsafe { bpf_get_current_pid_tgid() | function << 56 }
+}
+
+#[inline(always)]
+fn enter(function: u64, entered: Entered) {
+    if ENTERED.insert(&key_of(function), &entered, 0).is_err() {
+        emit::lost(LossCause::CallTableFull, 1, 0);
+    }
+}
+
+#[inline(always)]
+fn leave(function: u64) -> Option<Entered> {
+    let key = key_of(function);
+    // SAFETY: only this thread uses the entry.
+    let entered = unsafe { ENTERED.get(&key).copied() }?;
+    let _ = ENTERED.remove(&key);
+    Some(entered)
+}

@@ -4,7 +4,7 @@ use crate::process::ProcessKey;
 
 /// Version of the layout of everything in this crate, stamped into each record, so that an agent never reads
 /// what kernel programs or a capture file of another version have written.
-pub const LAYOUT: u16 = 1;
+pub const LAYOUT: u16 = 2;
 
 /// What stands in front of every payload, in the rings and in capture files.
 #[repr(C)]

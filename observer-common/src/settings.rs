@@ -38,6 +38,7 @@ macro_rules! for_each_offset {
             SOCKET_SK: "socket", "sk";
             SOCK_SOCKET: "sock", "sk_socket";
             SOCK_FAMILY: "sock", "__sk_common.skc_family";
+            SOCK_PROTOCOL: "sock", "sk_protocol";
             SOCK_SHUTDOWN: "sock", "sk_shutdown";
             SOCK_DADDR: "sock", "__sk_common.skc_daddr";
             SOCK_RCV_SADDR: "sock", "__sk_common.skc_rcv_saddr";
@@ -47,6 +48,10 @@ macro_rules! for_each_offset {
             SOCK_V6_RCV_SADDR: "sock", "__sk_common.skc_v6_rcv_saddr";
             INET_SPORT: "inet_sock", "inet_sport";
             NET_INUM: "net", "ns.inum";
+            TCP_SND_UNA: "tcp_sock", "snd_una";
+            TCP_BYTES_ACKED: "tcp_sock", "bytes_acked";
+            TCP_RCV_NXT: "tcp_sock", "rcv_nxt";
+            TCP_BYTES_RECEIVED: "tcp_sock", "bytes_received";
             UNIX_PEER: "unix_sock", "peer";
             REGISTERS_NUMBER: "pt_regs", "orig_ax|regs+64";
             REGISTERS_FIRST: "pt_regs", "di|orig_x0";
@@ -71,10 +76,20 @@ macro_rules! for_each_offset {
 /// Value of a global whose struct member this kernel does not have.
 pub const ABSENT: u32 = u32::MAX;
 
-/// Offsets that a kernel may lack: without IPv6, without 32-bit processes, where it is a field of bits, or before
-/// 6.0.
-pub const OPTIONAL: [&str; 5] =
-    ["TASK_STATUS", "SOCK_V6_DADDR", "SOCK_V6_RCV_SADDR", "SOCK_SHUTDOWN", "ITERATOR_BUFFER"];
+/// Offsets that a kernel may lack: without IPv6, without 32-bit processes, where it is a field of bits, before 6.0, or
+/// where TCP counts otherwise.
+pub const OPTIONAL: [&str; 10] = [
+    "TASK_STATUS",
+    "SOCK_V6_DADDR",
+    "SOCK_V6_RCV_SADDR",
+    "SOCK_SHUTDOWN",
+    "ITERATOR_BUFFER",
+    "SOCK_PROTOCOL",
+    "TCP_SND_UNA",
+    "TCP_BYTES_ACKED",
+    "TCP_RCV_NXT",
+    "TCP_BYTES_RECEIVED",
+];
 
 /// Values of `enum iter_type`, which kernels number differently: global's name, constant. One that a kernel lacks
 /// is [`ABSENT`].

@@ -55,6 +55,11 @@ pub struct StreamIdentity {
     pub local: [u8; 16],
     /// Peer's address (TCP), IPv4 as IPv4-mapped.
     pub peer: [u8; 16],
+    /// Sequence number of the first byte that this end sent (TCP), zero where it is unknown. One less, that of
+    /// its SYN, at the end that opened the connection.
+    pub sent_from: u32,
+    /// Sequence number of the first byte that this end received (TCP), zero where it is unknown.
+    pub received_from: u32,
 }
 
 /// What is done with the bytes of a stream. The kernel starts at `Undecided`; the agent decides.

@@ -1,8 +1,8 @@
 //! Capture mode `kprobe`: the same kernel functions as mode `fexit`, for kernels that do not let us use that.
 //!
 //! A return probe knows nothing of the arguments, so the entry probe keeps them. The kernel has room for a limited
-//! number of threads inside a probed function, and counts the returns that it did not notice; what such a call left
-//! behind is overwritten by the thread's next.
+//! number of threads inside a probed function: a return that it did not notice leaves the entry behind, where the
+//! thread's next call finds it and counts it.
 
 use aya_ebpf::helpers::generated::bpf_get_current_pid_tgid;
 use aya_ebpf::macros::{kprobe, kretprobe};
@@ -13,6 +13,7 @@ use crate::emit;
 use crate::finished::{self, Flags};
 use crate::maps::ENTERED;
 use crate::moved::Direction::{self, Received, Sent};
+use crate::streams::BPF_NOEXIST;
 
 /// What a function was called with, as far as its return needs it.
 #[repr(C)]
@@ -135,16 +136,27 @@ fn key_of(function: u64) -> u64 {
 
 #[inline(always)]
 fn enter(function: u64, entered: Entered) {
-    if ENTERED.insert(&key_of(function), &entered, 0).is_err() {
-        emit::lost(LossCause::CallTableFull, 1, 0);
+    let key = key_of(function);
+    if ENTERED.insert(&key, &entered, BPF_NOEXIST).is_ok() {
+        return;
     }
+    if ENTERED.get_ptr(&key).is_none() {
+        return emit::lost(LossCause::CallTableFull, 1, 0);
+    }
+    emit::lost(LossCause::MissedReturn, 1, 0);
+    let _ = ENTERED.insert(&key, &entered, 0);
 }
 
+/// What the call began with. Where nothing is known of it, the kernel skipped the entry: it does so while another
+/// such program is under way on the CPU.
 #[inline(always)]
 fn leave(function: u64) -> Option<Entered> {
     let key = key_of(function);
     // SAFETY: only this thread uses the entry.
-    let entered = unsafe { ENTERED.get(&key).copied() }?;
+    let Some(entered) = (unsafe { ENTERED.get(&key).copied() }) else {
+        emit::lost(LossCause::MissedReturn, 1, 0);
+        return None;
+    };
     let _ = ENTERED.remove(&key);
     Some(entered)
 }

@@ -3,6 +3,7 @@
 //! A stream's number is a hash of what the kernel knows it by. Addresses of kernel objects tell generations
 //! apart; they leave the kernel only as a keyed hash.
 
+use aya_ebpf::Global;
 use observer_common::stream::{StreamIdentity, StreamKind};
 use observer_common::table::{Nearness, StreamState};
 
@@ -11,7 +12,7 @@ use crate::settings::*;
 use crate::user_copy::{current_task, kernel, kernel_into, of_task};
 
 /// Flag of an update: the entry must be new.
-const BPF_NOEXIST: u64 = 1;
+pub const BPF_NOEXIST: u64 = 1;
 const S_IFMT: u16 = 0o170_000;
 const S_IFIFO: u16 = 0o010_000;
 const S_IFSOCK: u16 = 0o140_000;
@@ -19,6 +20,7 @@ const SOCK_STREAM: u16 = 1;
 const AF_UNIX: u16 = 1;
 pub const AF_INET: u16 = 2;
 pub const AF_INET6: u16 = 10;
+const IPPROTO_TCP: u16 = 6;
 /// The file system of anonymous pipes.
 const PIPEFS_MAGIC: u64 = 0x5049_5045;
 
@@ -138,6 +140,8 @@ impl Object {
         identity.peer_port = 0;
         identity.local = [0; 16];
         identity.peer = [0; 16];
+        identity.sent_from = 0;
+        identity.received_from = 0;
         kernel_into(&raw mut identity.inode, member(self.inode, &INODE_INO));
         match self.kind {
             StreamKind::Pipe | StreamKind::Fifo => {
@@ -174,6 +178,13 @@ impl Object {
             kernel_into(&raw mut identity.local, member(sock, &SOCK_V6_RCV_SADDR));
             kernel_into(&raw mut identity.peer, member(sock, &SOCK_V6_DADDR));
         }
+        // A socket of another protocol with streams (MPTCP) has no `tcp_sock` around it.
+        let is_tcp =
+            !is_absent(&SOCK_PROTOCOL) && kernel::<u16>(member(sock, &SOCK_PROTOCOL)) == Some(IPPROTO_TCP);
+        if is_tcp {
+            identity.sent_from = first_byte(sock, &TCP_SND_UNA, &TCP_BYTES_ACKED);
+            identity.received_from = first_byte(sock, &TCP_RCV_NXT, &TCP_BYTES_RECEIVED);
+        }
     }
 
     /// Whether the other end is on this host, so that its receipt of the bytes is seen.
@@ -201,6 +212,40 @@ impl Object {
         let mapped_loopback = high == 0 && low >> 24 == 0xffff_7f;
         mapped_loopback || (high == 0 && low == 1) || peer == local
     }
+}
+
+/// Sequence number of the first byte of one way of a TCP connection: where the way has come to, less what it counts
+/// for having gone. The kernel moves both together, in `tcp_snd_una_update` and `tcp_rcv_nxt_update` (RFC 4898), so
+/// the difference stays for the whole life of the connection. What starts them:
+///
+/// | | `snd_una - bytes_acked` | `rcv_nxt - bytes_received` |
+/// | --- | --- | --- |
+/// | `connect` | own SYN, whose acknowledgement counts as a byte | peer's SYN + 1 |
+/// | `accept` | own SYN + 1, set by `tcp_create_openreq_child` | peer's SYN + 1 |
+///
+/// A FIN counts on both sides of the difference. Zero where this kernel lacks a member, or where the socket was
+/// busy: another CPU may be between the two steps, so the result counts only if it comes out twice.
+#[inline(always)]
+fn first_byte(sock: u64, place: &Global<u32>, count: &Global<u32>) -> u32 {
+    if is_absent(place) || is_absent(count) {
+        return 0;
+    }
+    let mut before = difference(sock, place, count);
+    for _ in 0..4 {
+        let now = difference(sock, place, count);
+        if now == before {
+            return now;
+        }
+        before = now;
+    }
+    0
+}
+
+#[inline(always)]
+fn difference(sock: u64, place: &Global<u32>, count: &Global<u32>) -> u32 {
+    let place = kernel::<u32>(member(sock, place)).unwrap_or(0);
+    let count = kernel::<u64>(member(sock, count)).unwrap_or(0);
+    place.wrapping_sub(count as u32)
 }
 
 /// The `struct file` behind a descriptor of the current process, which a call has just used: so the table of

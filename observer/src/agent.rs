@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::capture::Record;
 use crate::capture::file::{Reader, Writer};
-use crate::capture::kernel::KernelSource;
+use crate::capture::kernel::{KernelSource, KernelState};
 use crate::config::Filter;
 use crate::error::Error;
 use crate::export::{Exporter, Vitals};
@@ -36,7 +36,6 @@ pub struct Agent {
     newest: Timestamp,
     tally: Tally,
     bad_records: Health,
-    probes: usize,
 }
 
 /// What an agent has seen.
@@ -71,7 +70,6 @@ impl Agent {
             newest: Timestamp::default(),
             tally: Tally::default(),
             bad_records: Health::default(),
-            probes: 0,
         }
     }
 
@@ -117,8 +115,7 @@ impl Agent {
             if stopped || self.has_enough() {
                 return self.end(source).await;
             }
-            self.probes = source.facts().attached_probes;
-            self.turn()?;
+            self.turn(Some(source.state()))?;
         }
     }
 
@@ -158,7 +155,7 @@ impl Agent {
         taken?;
         let now = source.now();
         self.take(Record::time(now))?;
-        self.finish(now)
+        self.finish(now, Some(source.state()))
     }
 
     /// Takes a capture file through the pipeline. The passing of time is in the file.
@@ -177,7 +174,7 @@ impl Agent {
             self.bad_records.fault(Stage::Input, "torn_record");
         }
         let newest = self.newest;
-        self.finish(newest)
+        self.finish(newest, None)
     }
 
     fn take(&mut self, record: Record<'_>) -> Result<(), Error> {
@@ -204,20 +201,21 @@ impl Agent {
         Ok(())
     }
 
-    fn finish(mut self, at: Timestamp) -> Result<Tally, Error> {
+    fn finish(mut self, at: Timestamp, kernel: Option<&KernelState>) -> Result<Tally, Error> {
         self.tally.in_flight = self.pipeline.finish(at);
         self.export()?;
-        self.turn()?;
+        self.turn(kernel)?;
         Ok(self.tally)
     }
 
     /// Nothing more is there for now.
-    fn turn(&mut self) -> Result<(), Error> {
+    fn turn(&mut self, kernel: Option<&KernelState>) -> Result<(), Error> {
         if let Some(recorder) = &mut self.recorder {
             recorder.flush()?;
         }
         let health = [&self.bad_records, self.pipeline.health()];
-        let vitals = Vitals { records: self.tally.records, probes: self.probes, health };
+        let streams = self.pipeline.streams();
+        let vitals = Vitals { records: self.tally.records, streams, kernel, health };
         self.exporters.iter_mut().try_for_each(|exporter| exporter.turn(&vitals)).map_err(Error::from_output)
     }
 

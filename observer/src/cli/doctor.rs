@@ -8,6 +8,8 @@ use serde_json::Value;
 
 use super::flags::OutputFlags;
 use crate::capture::kernel;
+#[cfg(feature = "kernel")]
+use crate::capture::tls::unread;
 use crate::error::Error;
 
 /// Tell what this host supports, which mode would run and what is missing.
@@ -20,8 +22,17 @@ pub struct Doctor {
 impl Doctor {
     /// Does it. A survey is shown as it is: what `capture` adds to it appears here.
     pub fn run(self) -> Result<(), Error> {
-        let survey = serde_json::to_value(kernel::survey())
-            .map_err(|error| Error::Io { act: "show the survey".into(), source: error.into() })?;
+        let shown =
+            |error: serde_json::Error| Error::Io { act: "show the survey".into(), source: error.into() };
+        let mut survey = serde_json::to_value(kernel::survey()).map_err(shown)?;
+        #[cfg(feature = "kernel")]
+        let blind_spots = serde_json::to_value(unread::processes_with_unread()).map_err(shown)?;
+        // A build that cannot look sees nothing.
+        #[cfg(not(feature = "kernel"))]
+        let blind_spots = Value::Array(Vec::new());
+        if let Value::Object(survey) = &mut survey {
+            survey.insert("blind_spots".to_owned(), blind_spots);
+        }
         let mut text = String::new();
         match self.output.is_text() {
             true => outline(&survey, 0, &mut text),

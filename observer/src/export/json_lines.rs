@@ -155,7 +155,10 @@ impl View {
         line.put("cause", it.cause);
         line.put("records", it.records);
         line.put("bytes", it.bytes);
-        line.put_known("stream", it.stream.map(hex));
+        if let Some(hole) = &it.stream {
+            line.put("stream", hex(hole.stream));
+            self.peers(&mut line, &hole.client, &hole.server);
+        }
         line
     }
 
@@ -307,7 +310,7 @@ mod tests {
     use super::*;
     use crate::export::testing::{CLOCK, SECRET, call};
     use crate::pipeline::input::{BlindSpotFacts, ProcessId};
-    use crate::pipeline::observation::TraceContext;
+    use crate::pipeline::observation::{Hole, TraceContext};
 
     fn line(observation: Observation, payloads: bool) -> String {
         let mut lines = JsonLines::new(Vec::new(), payloads);
@@ -380,6 +383,11 @@ mod tests {
             line(Observation::Loss(loss), false),
             "{\"type\":\"loss\",\"time\":\"2026-11-21T10:00:00.000000000Z\",\"cause\":\"ring_full\",\"records\":2,\"bytes\":9}\n"
         );
+        let hole = Hole { stream: 7, client: call().client, server: call().server };
+        let loss = Loss { at, cause: Loss::HOLE, records: 1, bytes: 9, stream: Some(Box::new(hole)) };
+        let told = line(Observation::Loss(loss), false);
+        assert!(told.contains("\"bytes\":9,\"stream\":\"0000000000000007\",\"client\":{"), "{told}");
+        assert!(told.contains("\"server\":{\"name\":\"everything\""), "{told}");
         let facts = BlindSpotFacts { kind: "io_uring".into(), exe: String::new(), reason: "why".into() };
         let spot = BlindSpot { at, process: ProcessId { pid: 7, started_ns: 0 }, facts };
         let line = line(Observation::BlindSpot(Box::new(spot)), false);

@@ -12,7 +12,7 @@ pub mod warnings;
 
 use std::io;
 
-use crate::capture::kernel::StartFacts;
+use crate::capture::kernel::{KernelState, StartFacts};
 use crate::pipeline::health::Health;
 use crate::pipeline::observation::Observation;
 use crate::pipeline::time::WallClock;
@@ -45,8 +45,10 @@ pub trait Exporter {
 pub struct Vitals<'a> {
     /// Records taken so far.
     pub records: u64,
-    /// Probes that are attached.
-    pub probes: usize,
+    /// Streams that the pipeline knows.
+    pub streams: usize,
+    /// How the kernel's side does; absent in a replay.
+    pub kernel: Option<&'a KernelState>,
     /// Counters of the pipeline and of what stands in front of it.
     pub health: [&'a Health; 2],
 }

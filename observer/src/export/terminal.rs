@@ -93,7 +93,18 @@ impl<W: Write> Exporter for Terminal<W> {
             }
             Observation::Loss(it) => {
                 let (records, bytes) = (it.records, it.bytes);
-                self.note(it.at, clock, format_args!("LOST {records} records, {bytes} bytes: {}", it.cause))
+                match &it.stream {
+                    None => self.note(
+                        it.at,
+                        clock,
+                        format_args!("LOST {records} records, {bytes} bytes: {}", it.cause),
+                    ),
+                    Some(hole) => {
+                        let (client, server) = (Clean(label(&hole.client)), Clean(label(&hole.server)));
+                        let what = format_args!("MISSING {bytes} bytes of {client} → {server}");
+                        self.note(it.at, clock, what)
+                    }
+                }
             }
             Observation::BlindSpot(it) => {
                 let (place, reason) = (place(it), Clean(&it.facts.reason));
@@ -171,7 +182,7 @@ fn shown_size(bytes: u64) -> String {
 mod tests {
     use super::*;
     use crate::export::testing::{CLOCK, SECRET, call};
-    use crate::pipeline::observation::{Loss, Outcome};
+    use crate::pipeline::observation::{Hole, Loss, Outcome};
 
     fn shown(observation: Observation, payloads: bool) -> String {
         let mut terminal = Terminal::new(Vec::new(), payloads);
@@ -206,6 +217,10 @@ mod tests {
         let loss = Loss { at: Timestamp::default(), cause: "ring_full", records: 2, bytes: 9, stream: None };
         let line = shown(Observation::Loss(loss), false);
         assert_eq!(line, "10:00:00.000  LOST 2 records, 9 bytes: ring_full\n");
+        let hole = Some(Box::new(Hole { stream: 7, client: call().client, server: call().server }));
+        let loss = Loss { at: Timestamp::default(), cause: Loss::HOLE, records: 2, bytes: 9, stream: hole };
+        let line = shown(Observation::Loss(loss), false);
+        assert_eq!(line, "10:00:00.000  MISSING 9 bytes of mcp → everything\n");
     }
 
     #[test]

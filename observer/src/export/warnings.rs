@@ -42,7 +42,7 @@ impl<W: Write> Exporter for Warnings<W> {
     fn export(&mut self, observation: &Observation, _clock: WallClock) -> io::Result<()> {
         // Nobody may be reading standard error: that is no reason to end.
         let _ = match observation {
-            Observation::Loss(loss) if self.is_due(loss.cause, loss.at) => {
+            Observation::Loss(loss) if loss.stream.is_none() && self.is_due(loss.cause, loss.at) => {
                 let (records, bytes) = (loss.records, loss.bytes);
                 writeln!(self.output, "warning: lost {records} records, {bytes} bytes: {}", loss.cause)
             }

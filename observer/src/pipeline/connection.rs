@@ -1,9 +1,11 @@
 //! What is known of one connection: its ends, the bytes each way, and whether it carries MCP.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::net::SocketAddr;
 
 use observer_common::stream::Verdict;
 
+use super::early::Early;
 use super::input::{ProcessId, StreamId};
 use super::jsonrpc::Message;
 use super::limits::Limits;
@@ -60,8 +62,12 @@ pub struct Connection {
     pub unproven: Vec<Call>,
     /// For TLS: the socket that it travels on.
     pub socket: Option<Place>,
+    /// For TCP: its first sends, until it is known whether the other end is on this host.
+    pub early: Early,
     /// For a socket: at which ends the plaintext of its TLS is read.
     pub is_read_inside_tls: [bool; 2],
+    /// Holes in it since they were last told of: how many, and how many bytes.
+    pub holes: (u64, u64),
     /// When its MCP session began.
     pub session_since: Option<Timestamp>,
 }
@@ -128,7 +134,9 @@ impl Connection {
             calls: BTreeSet::new(),
             unproven: Vec::new(),
             socket: None,
+            early: Early::Unknown,
             is_read_inside_tls: [false; 2],
+            holes: (0, 0),
             session_since: None,
         }
     }
@@ -138,6 +146,15 @@ impl Connection {
         match end {
             End::A => self.ends[0],
             End::B => self.ends[1],
+        }
+    }
+
+    /// An end of TCP tells its own address: behind address translation the other end knows another one.
+    pub fn meet_address(&mut self, end: End, address: SocketAddr) {
+        if let Medium::Tcp(addresses) = &mut self.medium
+            && let Some(known) = addresses.get_mut(end.index())
+        {
+            *known = address;
         }
     }
 

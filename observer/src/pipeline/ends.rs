@@ -14,6 +14,7 @@ impl Pipeline {
     pub(super) fn close_stream(&mut self, process: ProcessId, stream: StreamId, at: Timestamp) {
         let Some(Place { connection: id, end }) = self.twins.place(stream) else { return };
         let to = end.unwrap_or(End::B);
+        self.settle_early(id, false);
         let Some(connection) = self.connections.value_mut(&id) else { return };
         // The kernel itself, as process 0, tells of an end that nobody will read.
         let known = process.pid == 0 || connection.process(to).is_none_or(|reader| reader == process);
@@ -53,6 +54,7 @@ impl Pipeline {
     pub(super) fn end_process(&mut self, process: ProcessId, at: Timestamp, status: i32) {
         let connections: Vec<_> = self.wires.of_process(process).collect();
         for id in connections {
+            self.settle_early(id, false);
             self.doom_calls(id, process, at);
         }
         if let Some(declared) = self.servers.remove(&process) {
@@ -100,6 +102,7 @@ impl Pipeline {
     }
 
     pub(super) fn close_connection(&mut self, id: ConnectionId) {
+        self.settle_early(id, false);
         if let Some(connection) = self.connections.remove(&id) {
             self.end_connection(id, connection);
         }
@@ -113,6 +116,9 @@ impl Pipeline {
             }
         }
         self.wires.close(id, connection.ends);
+        self.forget_early(id, &connection);
+        self.torn.remove(&id);
+        self.tell_hole(&connection, self.now);
         self.end_session_of(&connection);
         for call in &connection.calls {
             // The connection's own facts are gone: the call ends with what it knows itself.

@@ -32,6 +32,9 @@ impl Pipeline {
     /// nothing is said of how they end.
     pub fn finish(&mut self, at: Timestamp) -> u64 {
         self.pass(at);
+        while let Some(id) = self.early.pop(Timestamp::from_nanos(u64::MAX)) {
+            self.settle_early(id, false);
+        }
         let mut in_flight = 0;
         while let Some((id, call)) = self.calls.pop_oldest() {
             self.forget_call(call.connection, id);
@@ -44,6 +47,7 @@ impl Pipeline {
         while let Some(call) = self.settling.pop_due(Timestamp::from_nanos(u64::MAX)) {
             self.show(call);
         }
+        self.tell_holes(at);
         in_flight
     }
 
@@ -85,6 +89,12 @@ impl Pipeline {
         while let Some((connection, to)) = self.held.pop(self.now) {
             self.release_held(connection, to);
         }
+        while let Some(id) = self.early.pop(self.now) {
+            self.settle_early(id, false);
+        }
+        if self.holes_due().is_some_and(|due| due <= self.now) {
+            self.tell_holes(self.now);
+        }
         while let Some(id) = self.closing.pop(self.now) {
             self.forget_connection(id);
         }
@@ -125,9 +135,15 @@ impl Pipeline {
                 *slot = Some(process);
                 self.wires.attach(process, id);
             }
+            if let (Identity::Tcp { local, .. }, Some(end)) = (identity, joined.place.end) {
+                connection.meet_address(end, *local);
+            }
             if let Some(verdict) = connection.verdict {
                 self.verdicts.push_back((stream, verdict));
             }
+        }
+        if joined.opened.is_none() {
+            self.settle_early(id, true);
         }
     }
 
@@ -154,6 +170,7 @@ impl Pipeline {
             (None, Direction::Received) => (End::B, End::B),
             (None, Direction::Sent) => (End::A, End::B),
         };
+        let is_early = connection.is_early();
         let before = connection.process(actor);
         if before != Some(process) {
             if let Some(slot) = connection.ends.get_mut(actor.index()) {
@@ -167,17 +184,21 @@ impl Pipeline {
                 self.release_held(id, actor.other());
             }
         }
+        if is_early && self.waits_for_twin(id, to, &moved) {
+            return;
+        }
         self.read(id, to, moved);
     }
 
-    fn read(&mut self, id: ConnectionId, to: End, moved: Moved<'_>) {
+    pub(super) fn read(&mut self, id: ConnectionId, to: End, moved: Moved<'_>) {
         let Some(connection) = self.connections.value_mut(&id) else { return };
         let mut found = std::mem::take(&mut self.found);
+        let moved = connection.read_copy(to, moved);
         let limits = &self.settings.limits;
         let payloads = self.settings.payloads;
         let lines = connection.may_begin_with_a_banner();
         let captured = connection.verdict == Some(Verdict::Capture);
-        let (mut restarted, mut holes) = (false, 0);
+        let (mut restarted, mut holes) = (false, (0, 0));
         let way = connection.way_mut(to);
         let (flow, reader, unread, may_skip) =
             (&mut way.flow, &mut way.reader, &mut way.unread, &mut way.may_skip);
@@ -192,12 +213,14 @@ impl Pipeline {
                 restarted = true;
                 *may_skip = !captured;
             } else {
-                holes += u64::from(matches!(piece, Piece::Gap { .. }));
+                if let Piece::Gap { missing, .. } = piece {
+                    holes = (holes.0 + 1, holes.1 + missing);
+                }
                 reader.push(piece, limits, lines, &mut found);
             }
         });
         if self.label(id) == Label::Mcp {
-            (0..holes).for_each(|_| self.health.fault(Stage::Reassembly, "hole"));
+            self.note_holes(id, holes);
         }
         if restarted {
             self.restart_exchanges(id, to);

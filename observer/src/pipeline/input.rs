@@ -141,12 +141,24 @@ pub enum Identity {
         local: SocketAddr,
         /// The other end.
         peer: SocketAddr,
+        /// Where the sequence numbers of both ways begin, if that is known.
+        sequence: Option<Sequence>,
     },
     /// Plaintext of one TLS object.
     Tls {
         /// The library it was read from.
         library: TlsLibrary,
     },
+}
+
+/// Sequence numbers of the first bytes of a TCP connection, as one end has them. Chosen at random for each
+/// connection, and carried unchanged through bridges and address translation: proof that two ends belong together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Sequence {
+    /// Of the first byte that this end sent; one less at the end that opened the connection.
+    pub sent_from: u32,
+    /// Of the first byte that this end received.
+    pub received_from: u32,
 }
 
 /// Payload of [`RecordKind::ProcessSeen`]. Serialised as JSON in records and capture files.
@@ -288,6 +300,7 @@ fn identity(payload: &[u8]) -> Result<Identity, BadRecord> {
             namespace: u32::from_ne_bytes(array(payload, 32)?),
             local: address(40, 36)?,
             peer: address(56, 38)?,
+            sequence: sequence(payload)?,
         },
         StreamKind::Tls => {
             let library = u32::from_ne_bytes(array(payload, 4)?);
@@ -296,4 +309,11 @@ fn identity(payload: &[u8]) -> Result<Identity, BadRecord> {
     })
 }
 
-const _: () = assert!(size_of::<StreamIdentity>() == 72, "the offsets in `identity` follow its layout");
+/// Zero is what the kernel programs write where they do not know; a true zero only costs a join.
+fn sequence(payload: &[u8]) -> Result<Option<Sequence>, BadRecord> {
+    let number = |at| Ok(u32::from_ne_bytes(array(payload, at)?));
+    let sequence = Sequence { sent_from: number(72)?, received_from: number(76)? };
+    Ok((sequence.sent_from != 0 && sequence.received_from != 0).then_some(sequence))
+}
+
+const _: () = assert!(size_of::<StreamIdentity>() == 80, "the offsets in `identity` follow its layout");

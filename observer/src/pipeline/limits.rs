@@ -26,10 +26,22 @@ pub struct Limits {
     pub call_age: Duration,
     /// Times of sends remembered per flow until the receiver has read so far.
     pub send_marks: usize,
+    /// How long the first answers on a connection wait for its client to be seen: longer than one that was kept from
+    /// running takes to tell of its request. Calls from other hosts are shown so much later.
+    pub client_for: Duration,
+    /// How long the first requests wait for their server to be seen, if no answer comes: longer than a busy one takes
+    /// to read them.
+    pub server_for: Duration,
+    /// Memory for such sends of one connection: a request of usual size. Of a larger one the sender's copy is read.
+    pub early_bytes_each: usize,
+    /// The same on all connections together.
+    pub early_bytes: usize,
     /// Messages held on one stream until it is known whose answer they are.
     pub held_messages: usize,
     /// How long such a message is held.
     pub held_for: Duration,
+    /// How long holes in messages are gathered before they are told of: as often as the kernel's own counts are.
+    pub holes_for: Duration,
     /// How long an ended process is remembered: what it wrote may be read after its end.
     pub gone_for: Duration,
     /// How long a call waits after its HTTP response ended without an answer: in revisions up to 2025-11-25 the
@@ -69,8 +81,13 @@ impl Default for Limits {
             settling_for: Duration::from_millis(500),
             call_age: Duration::from_secs(24 * 3600),
             send_marks: 256,
+            client_for: Duration::from_millis(50),
+            server_for: Duration::from_secs(2),
+            early_bytes_each: 256 << 10,
+            early_bytes: 16 << 20,
             held_messages: 64,
             held_for: Duration::from_secs(2),
+            holes_for: Duration::from_secs(1),
             gone_for: Duration::from_secs(5),
             resume_for: Duration::from_secs(60),
             unread_bytes: 16 << 10,

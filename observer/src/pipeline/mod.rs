@@ -8,7 +8,8 @@
 //! 3. `while let Some((stream, verdict)) = next_verdict()`: what the kernel should do with streams.
 //!
 //! The stages are the folders; the files beside them join the stages: [`reader`] for one flow, `feed` for one
-//! record, `ends` for what is over, `lines` and `http` for one message, `completion` for one call, `settle` for a
+//! record, `early` for
+//! sends that wait for their receiver, `ends` for what is over, `lines` and `http` for one message, `completion` for one call, `settle` for a
 //! call seen from both ends, `sessions` and `parties` for what surrounds it.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::indexing_slicing, clippy::unwrap_used)]
 #![deny(clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
@@ -17,9 +18,11 @@
 pub mod attribution;
 mod completion;
 pub mod connection;
+pub mod early;
 mod ends;
 mod feed;
 pub mod health;
+mod holes;
 mod http;
 pub mod input;
 pub mod jsonrpc;
@@ -39,7 +42,7 @@ mod tests;
 pub mod time;
 pub mod transport;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use observer_common::stream::Verdict;
 
@@ -86,6 +89,12 @@ pub struct Pipeline {
     settling: Settling,
     /// Flows with messages that wait for their sender.
     held: Due<(ConnectionId, End)>,
+    /// Connections whose first sends wait, and how many bytes these have.
+    early: Due<ConnectionId>,
+    early_bytes: usize,
+    /// Connections with holes that were not yet told of, and when they are to be.
+    torn: BTreeSet<ConnectionId>,
+    torn_until: Timestamp,
     /// Connections one way of which has ended.
     closing: Due<ConnectionId>,
     /// Processes that have ended, until the last of what they wrote was read.
@@ -125,6 +134,10 @@ impl Pipeline {
             calls: Calls::new(limits.calls),
             settling: Settling::new(limits.settling),
             held: Due::default(),
+            early: Due::default(),
+            early_bytes: 0,
+            torn: BTreeSet::new(),
+            torn_until: Timestamp::default(),
             closing: Due::default(),
             gone: Due::default(),
             observations: VecDeque::new(),
@@ -152,10 +165,17 @@ impl Pipeline {
             self.calls.deadline(),
             self.settling.deadline(),
             self.held.first(),
+            self.early.first(),
+            self.holes_due(),
             self.closing.first(),
             self.gone.first(),
         ];
         deadlines.into_iter().flatten().min()
+    }
+
+    /// How many streams are known.
+    pub fn streams(&self) -> usize {
+        self.twins.streams()
     }
 
     /// Counters of what could not be used.

@@ -205,7 +205,7 @@ pub struct Unanswerable {
 }
 
 /// Records that were lost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Loss {
     /// When it was counted.
     pub at: Timestamp,
@@ -215,8 +215,25 @@ pub struct Loss {
     pub records: u64,
     /// How many bytes.
     pub bytes: u64,
-    /// The stream, where the loss was a hole in a stream that carries MCP.
-    pub stream: Option<u64>,
+    /// Whose figures it touches, where it is a hole in a stream that carries MCP. The kernel's own counts, which are
+    /// told without a stream, have it in them too.
+    pub stream: Option<Box<Hole>>,
+}
+
+impl Loss {
+    /// The cause of what is told of a stream: bytes that moved and were not read, for whatever reason.
+    pub const HOLE: &'static str = "hole";
+}
+
+/// A stream with MCP of which bytes are missing.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Hole {
+    /// Its number.
+    pub stream: u64,
+    /// The MCP client.
+    pub client: Peer,
+    /// The MCP server.
+    pub server: Peer,
 }
 
 /// Something that cannot be seen.

@@ -1,7 +1,9 @@
 //! What comes out when known bytes go in: stdio, HTTP and TLS, with losses and look-alikes.
 
 mod ends;
+mod holes;
 mod http;
+mod namespaces;
 mod stdio;
 mod tls;
 
@@ -116,7 +118,7 @@ const fn ms(count: u64) -> Option<Duration> {
 
 fn tcp(local: u16, peer: u16) -> Identity {
     let address = |port| std::net::SocketAddr::from(([127, 0, 0, 1], port));
-    Identity::Tcp { namespace: 1, local: address(local), peer: address(peer) }
+    Identity::Tcp { namespace: 1, local: address(local), peer: address(peer), sequence: None }
 }
 
 fn post(body: &str, headers: &str) -> String {

@@ -26,6 +26,10 @@ pub struct Observed {
     pub tls: Option<String>,
     /// From request to answer.
     pub duration_ms: Option<f64>,
+    /// The same, as the asking and as the asked process see it.
+    pub client_duration_ms: Option<f64>,
+    /// See `client_duration_ms`.
+    pub server_duration_ms: Option<f64>,
     /// Size of the answer.
     pub response_bytes: Option<u64>,
     /// Progress notifications.

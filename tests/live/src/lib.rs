@@ -3,7 +3,9 @@
 //! Everything here needs root; a test that cannot run fails.
 #![forbid(unsafe_code)]
 
+pub mod agent;
 pub mod comparison;
+pub mod namespaces;
 pub mod observer;
 pub mod programs;
 pub mod scene;

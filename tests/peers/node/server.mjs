@@ -1,5 +1,5 @@
 // An MCP server of the TypeScript SDK: server.mjs stdio|http|sse|https
-// [--cert FILE --key FILE] [--port N].
+// [--cert FILE --key FILE] [--host ADDRESS] [--port N].
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -13,6 +13,7 @@ import { makeServer } from './tools.mjs';
 const { positionals: [transport], values } = parseArgs({
   allowPositionals: true,
   options: {
+    host: { type: 'string', default: '127.0.0.1' },
     port: { type: 'string', default: '0' }, cert: { type: 'string' }, key: { type: 'string' },
   },
 });
@@ -45,7 +46,7 @@ async function events(request, response) {
 }
 
 function listen(server) {
-  server.listen(Number(values.port), '127.0.0.1', () => {
+  server.listen(Number(values.port), values.host, () => {
     const { port } = server.address();
     console.log(JSON.stringify({ type: 'listening', pid: process.pid, port }));
   });

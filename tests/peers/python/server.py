@@ -1,4 +1,5 @@
-"""An MCP server of the Python SDK: server.py stdio|http|sse|https [--cert FILE --key FILE] [--port N]."""
+"""An MCP server of the Python SDK: server.py stdio|http|sse|https [--cert FILE --key FILE]
+[--host ADDRESS] [--port N]."""
 
 import argparse
 import contextlib
@@ -51,7 +52,7 @@ def events():
 
 
 def listen(app, arguments):
-    listener = socket.create_server(("127.0.0.1", arguments.port))
+    listener = socket.create_server((arguments.host, arguments.port))
     line = {"type": "listening", "pid": os.getpid(), "port": listener.getsockname()[1]}
     print(json.dumps(line), flush=True)
     config = uvicorn.Config(
@@ -63,6 +64,7 @@ def listen(app, arguments):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("transport", choices=["stdio", "http", "https", "sse"])
+    parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--cert")
     parser.add_argument("--key")

@@ -11,6 +11,7 @@ pub type Case = (&'static str, fn() -> Capture);
 
 /// All of them.
 pub const CASES: &[Case] = &[
+    ("http_namespaces", http_namespaces),
     ("http_sse_answer", http_sse_answer),
     ("look_alikes", look_alikes),
     ("stdio_cancelled", stdio_cancelled),
@@ -124,6 +125,24 @@ fn http_sse_answer() -> Capture {
     s.moves(http.answers, m::last_chunk());
     s.moves(http.requests, m::post(&headers, &m::call(2, "report", &arguments())));
     s.moves(http.answers, m::status("503 Service Unavailable"));
+    s.into_capture()
+}
+
+/// Through address translation: neither end knows an address of the other.
+fn http_namespaces() -> Capture {
+    let mut s = Scenario::new();
+    let (client, server) = (python_client(&mut s), node_server(&mut s));
+    let http = s.tcp_between_namespaces(
+        (client, ["192.0.2.2:40001", "203.0.113.1:80"]),
+        (server, ["198.51.100.2:8080", "198.51.100.1:55001"]),
+    );
+    s.moves(http.requests, m::post(&[], &m::initialize(0, "http-client")));
+    s.moves(http.answers, m::ok(&[], &m::initialized(0, "http-server")));
+    for id in 1..=3 {
+        s.moves(http.requests, m::post(&[], &m::call(id, "report", &arguments())));
+        s.passes(WORK);
+        s.moves(http.answers, m::ok(&[], &m::tool_result(id, SECRET)));
+    }
     s.into_capture()
 }
 

@@ -153,6 +153,34 @@ impl Scenario {
         wires
     }
 
+    /// A TCP connection between two network namespaces of this host. Each end has its own view of both addresses, as
+    /// with address translation between them; both record what they send.
+    pub fn tcp_between_namespaces(
+        &mut self,
+        (client, client_view): (Process, [&str; 2]),
+        (server, server_view): (Process, [&str; 2]),
+    ) -> Wires {
+        let [client_syn, server_syn] = [self.number() as u32 * 1_000, self.number() as u32 * 1_000];
+        let [client_end, server_end] = [client_view, server_view].map(|[local, peer]| tcp(local, peer));
+        let client_stream = self.stream(
+            client,
+            StreamIdentity { sent_from: client_syn, received_from: server_syn + 1, ..client_end },
+        );
+        let server_stream = self.stream(
+            server,
+            StreamIdentity {
+                network_namespace: client_end.network_namespace + 1,
+                sent_from: server_syn + 1,
+                received_from: client_syn + 1,
+                ..server_end
+            },
+        );
+        let mut wires = self.wires((Some(client), client_stream), (Some(server), server_stream));
+        wires.requests.writer_is_read = true;
+        wires.answers.writer_is_read = true;
+        wires
+    }
+
     /// TLS objects of OpenSSL at both ends of a TCP connection. What their sockets carry is not recorded.
     pub fn tls(&mut self, client: (Process, &str), server: (Process, &str)) -> Wires {
         let sockets = self.tcp(client, server);
@@ -321,6 +349,8 @@ fn identity_bytes(identity: &StreamIdentity) -> Vec<u8> {
     bytes.extend(identity.peer_port.to_ne_bytes());
     bytes.extend(identity.local);
     bytes.extend(identity.peer);
+    bytes.extend(identity.sent_from.to_ne_bytes());
+    bytes.extend(identity.received_from.to_ne_bytes());
     assert_eq!(bytes.len(), size_of::<StreamIdentity>(), "a member is missing here");
     bytes
 }

@@ -42,10 +42,11 @@ pub fn for_build() -> Result<()> {
     step("OpenSSL headers", || provide(&Need::OpenSsl))
 }
 
-/// What the suites need beyond a build: the peers in other languages.
+/// What the suites need beyond a build: the peers in other languages, and what makes networks for them.
 pub fn for_tests() -> Result<()> {
     step("Node.js and npm", || provide(&Need::Node))?;
-    step("Python with venv", || provide(&Need::Python))
+    step("Python with venv", || provide(&Need::Python))?;
+    step("network tools", || provide(&Need::Network))
 }
 
 /// What booting guests needs. Says nothing when it is there, since each boot asks.

@@ -18,6 +18,7 @@ pub enum Need {
     OpenSsl,
     Node,
     Python,
+    Network,
     Guests,
 }
 
@@ -39,6 +40,7 @@ impl Need {
             Self::OpenSsl => process::succeeds(Command::new("pkg-config").args(["--exists", "openssl"])),
             Self::Node => in_path("npm") && node_release().is_some_and(|release| release >= NODE),
             Self::Python => process::succeeds(Command::new("python3").args(["-c", "import ensurepip, venv"])),
+            Self::Network => ["ip", "nft", "wget"].into_iter().all(in_path),
             Self::Guests => {
                 ["busybox", "cpio", "depmod", "xz", "qemu-system-x86_64"].into_iter().all(in_path)
             }
@@ -53,6 +55,7 @@ impl Need {
             Self::OpenSsl => "OpenSSL with its headers, and pkg-config".to_owned(),
             Self::Node => format!("Node.js {NODE} or newer, and npm"),
             Self::Python => "Python with venv".to_owned(),
+            Self::Network => "ip, nft and wget".to_owned(),
             Self::Guests => "the programs that guests are booted with".to_owned(),
         }
     }
@@ -79,6 +82,8 @@ impl Need {
             (Self::Python, Debian) => &["python3", "python3-venv"],
             (Self::Python, Fedora | Alpine | Suse) => &["python3"],
             (Self::Python, Arch) => &["python"],
+            (Self::Network, Fedora) => &["iproute", "nftables", "wget"],
+            (Self::Network, _) => &["iproute2", "nftables", "wget"],
             // The guest's own emulator is fetched beside the system's and borrows the libraries of this one.
             (Self::Guests, Debian) => &["qemu-system-x86", "busybox-static", "cpio", "kmod", "xz-utils"],
             (Self::Guests, _) => &[],

@@ -17,11 +17,13 @@ const STAGES: &[&[&str]] = &[
 ];
 
 /// The files that join the stages. They may use all of them, and no stage uses them.
-const GLUE: [&str; 11] = [
+const GLUE: [&str; 13] = [
     "completion",
     "connection",
+    "early",
     "ends",
     "feed",
+    "holes",
     "http",
     "lines",
     "parties",

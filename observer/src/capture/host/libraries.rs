@@ -8,6 +8,8 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{major, minor};
+
 /// Something that may bring new code: what the finder of libraries is to look at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Look {
@@ -31,6 +33,9 @@ pub enum Look {
         file: u64,
     },
 }
+
+/// A mapped file as `/proc` names it: device and inode.
+pub type MappedFile = (String, u64);
 
 /// A file, as it was when it was looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -57,9 +62,18 @@ pub struct CodeFile {
 pub struct Mapping {
     start: u64,
     end: u64,
-    /// Device and inode, as the kernel writes them.
-    pub file: (String, u64),
-    path: String,
+    /// The file.
+    pub file: MappedFile,
+    /// Its path as the process names it, with a remark if it was deleted.
+    pub path: String,
+}
+
+impl FileVersion {
+    /// How `/proc` most likely names the file where it is mapped. Some file systems have several numbers for one
+    /// device; where the file was seen mapped, that is the truth.
+    pub fn mapped_as(&self) -> MappedFile {
+        (format!("{:02x}:{:02x}", major(self.device), minor(self.device)), self.inode)
+    }
 }
 
 impl CodeFile {
@@ -194,6 +208,7 @@ mod tests {
         assert_eq!(own.path, expected.to_string_lossy());
         assert_eq!(own.version, CodeFile::at(&expected).unwrap().version);
         let mapped = mappings(std::process::id());
+        assert!(mapped.iter().any(|mapping| mapping.file == own.version.mapped_as()));
         assert!(mapped.iter().any(|mapping| mapping.path == own.path));
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use observer_common::stream::Verdict;
 
-use super::{Options, StartFacts};
+use super::{KernelState, Options, StartFacts};
 use crate::capture::Record;
 use crate::error::Error;
 use crate::pipeline::time::{Timestamp, WallClock};
@@ -28,6 +28,11 @@ impl KernelSource {
 
     /// What was found at the start.
     pub fn facts(&self) -> &StartFacts {
+        match self.0 {}
+    }
+
+    /// How the kernel's side does now.
+    pub fn state(&self) -> &KernelState {
         match self.0 {}
     }
 

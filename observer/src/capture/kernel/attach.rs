@@ -1,31 +1,21 @@
-//! Attaches probes to libraries, in a thread of its own: reading a large program takes time, and detaching more.
+//! Probes in libraries, as the source sees them: what is to be looked at goes in, what was found comes out.
 //!
-//! In: what to look at. Out: records of libraries and blind spots. Each file is looked at once.
+//! The work is done in a thread of its own (`worker`).
 
-use std::fs::File;
-use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
 use std::thread;
 
-use aya::Ebpf;
-use aya::maps::{HashMap, MapData};
-use aya::programs::uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeScope};
-use aya::programs::{ProgramError, UProbe};
-use aya::sys::{UProbeMultiFeature, is_uprobe_multi_supported};
 use observer_common::process::ProcessKey;
 use observer_common::record::RecordKind;
-use observer_common::settings::{Cookie, TlsFunction};
-use rustc_hash::FxHashSet;
 
 use super::control::{Made, made};
-use super::mode::chain;
 use super::programs::Attached;
-use super::ring::{map_error, take_map};
-use crate::capture::host::libraries::{CodeFile, FileVersion, Look, likely, mapping_at, mappings};
-use crate::capture::host::processes;
-use crate::capture::tls::finder::{self, Place};
+use super::worker::Worker;
+use crate::capture::host::libraries::Look;
 use crate::error::Error;
-use crate::pipeline::input::{BlindSpotFacts, LibraryFacts};
 
 /// The thread that attaches, as the source sees it.
 pub(super) struct Libraries {
@@ -33,6 +23,10 @@ pub(super) struct Libraries {
     found: Receiver<Report>,
     /// Looks that found no room; a look at everything replaces them.
     is_behind: bool,
+    /// Probes that are attached now.
+    probes: Arc<AtomicUsize>,
+    /// The programs behind them, by name.
+    programs: Vec<(&'static str, OwnedFd)>,
 }
 
 /// What is attached after the first look around.
@@ -43,23 +37,25 @@ pub(super) struct Settled {
     pub feature: Option<&'static str>,
 }
 
-enum Job {
+/// What the thread is asked to do.
+pub(super) enum Job {
     Look(Look),
     LookEverywhere,
+    /// TLS records of this process went by unread.
+    Suspect(u32),
     /// Answer when all that came before is done.
     Settle(Sender<Settled>),
 }
 
-struct Report {
-    kind: RecordKind,
-    process: ProcessKey,
-    payload: Vec<u8>,
+/// What it tells.
+pub(super) struct Report {
+    pub kind: RecordKind,
+    pub process: ProcessKey,
+    pub payload: Vec<u8>,
 }
 
 /// Looks that wait. A burst of new processes beyond it costs one look at all of `/proc`.
 const LOOKS_MAX: usize = 4096;
-/// Files that are remembered.
-const FILES_MAX: usize = 65_536;
 
 impl Libraries {
     /// Starts the thread. The programs live and die with it.
@@ -67,9 +63,26 @@ impl Libraries {
         let (looks, jobs) = sync_channel(LOOKS_MAX);
         let (reports, found) = channel();
         let mut worker = Worker::new(attached.ebpf, attached.chosen.by_loop, probes, reports)?;
+        let (probes, programs) = (worker.probes.clone(), worker.descriptors());
         let spawned = thread::Builder::new().name("libraries".to_owned()).spawn(move || worker.run(&jobs));
         spawned.map_err(|source| Error::Io { act: "start a thread".to_owned(), source })?;
-        Ok(Self { looks, found, is_behind: false })
+        Ok(Self { looks, found, is_behind: false, probes, programs })
+    }
+
+    /// Probes that are attached now.
+    pub fn probes(&self) -> usize {
+        self.probes.load(Ordering::Relaxed)
+    }
+
+    /// The programs behind the probes. They are handed over once.
+    pub fn take_programs(&mut self) -> Vec<(&'static str, OwnedFd)> {
+        std::mem::take(&mut self.programs)
+    }
+
+    /// A process moves TLS records that nobody reads.
+    pub fn suspect(&self, pid: u32) {
+        // With the queue full there is a look at everything to come, and the process is named after its next TLS.
+        let _ = self.looks.try_send(Job::Suspect(pid));
     }
 
     /// Hands over what is to be looked at.
@@ -96,188 +109,5 @@ impl Libraries {
     /// Records of what was found since the last time.
     pub fn found(&mut self, now_ns: u64) -> impl Iterator<Item = Made> {
         self.found.try_iter().map(move |report| made(report.kind, now_ns, report.process, report.payload))
-    }
-}
-
-struct Worker {
-    ebpf: Ebpf,
-    entry: &'static str,
-    exit: &'static str,
-    feature: Option<&'static str>,
-    /// Why nothing can be attached.
-    refused: Option<String>,
-    files: HashMap<MapData, u64, u8>,
-    looked_at: FxHashSet<FileVersion>,
-    reports: Sender<Report>,
-    libraries: usize,
-    probes: usize,
-}
-
-impl Worker {
-    fn new(mut ebpf: Ebpf, by_loop: bool, probes: bool, reports: Sender<Report>) -> Result<Self, Error> {
-        let files =
-            HashMap::try_from(take_map(&mut ebpf, "FILES")?).map_err(|error| map_error("FILES", &error))?;
-        let multi = is_uprobe_multi_supported(UProbeMultiFeature::LinkCreation).unwrap_or(false);
-        let (entry, exit) = match (multi, by_loop) {
-            (true, _) => ("tls_entry_multi", "tls_exit_multi"),
-            (false, true) => ("tls_entry", "tls_exit"),
-            (false, false) => ("tls_entry", "tls_exit_flat"),
-        };
-        let mut worker = Self {
-            ebpf,
-            entry,
-            exit,
-            feature: Some(if multi { "uprobe_multi" } else { "uprobe" }),
-            refused: None,
-            files,
-            looked_at: FxHashSet::default(),
-            reports,
-            libraries: 0,
-            probes: 0,
-        };
-        worker.refused = if probes { worker.load().err() } else { Some("switched off".to_owned()) };
-        if worker.refused.is_some() {
-            worker.feature = None;
-        }
-        Ok(worker)
-    }
-
-    fn load(&mut self) -> Result<(), String> {
-        for name in [self.entry, self.exit] {
-            self.program(name).and_then(|program| program.load()).map_err(|error| chain(&error))?;
-        }
-        Ok(())
-    }
-
-    fn program(&mut self, name: &str) -> Result<&mut UProbe, ProgramError> {
-        self.ebpf.program_mut(name).ok_or(ProgramError::NotLoaded)?.try_into()
-    }
-
-    fn run(&mut self, jobs: &Receiver<Job>) {
-        if let Some(reason) = self.refused.clone() {
-            self.report_refusal(&reason);
-        }
-        self.look_at_likely();
-        while let Ok(job) = jobs.recv() {
-            match job {
-                Job::Look(look) => self.look(look),
-                Job::LookEverywhere => {
-                    for pid in processes::all() {
-                        self.look(Look::Process { pid });
-                    }
-                }
-                Job::Settle(answer) => {
-                    let settled =
-                        Settled { libraries: self.libraries, probes: self.probes, feature: self.feature };
-                    // Who asked may have gone.
-                    let _ = answer.send(settled);
-                }
-            }
-        }
-    }
-
-    fn look_at_likely(&mut self) {
-        for path in likely() {
-            if let Ok(file) = CodeFile::at(&path) {
-                self.examine(0, &file);
-            }
-        }
-    }
-
-    fn look(&mut self, look: Look) {
-        match look {
-            Look::Program { pid } => {
-                if let Ok(file) = CodeFile::program(pid) {
-                    self.examine(pid, &file);
-                }
-            }
-            Look::Process { pid } => {
-                let mut last = None;
-                for mapping in mappings(pid) {
-                    // A library's mappings stand together.
-                    if last.as_ref() != Some(&mapping.file)
-                        && let Ok(file) = CodeFile::mapped(pid, &mapping)
-                    {
-                        self.examine(pid, &file);
-                    }
-                    last = Some(mapping.file);
-                }
-            }
-            Look::Mapping { pid, address, file } => {
-                let mapped =
-                    mapping_at(pid, address).and_then(|mapping| CodeFile::mapped(pid, &mapping).ok());
-                match mapped {
-                    Some(mapped) => self.examine(pid, &mapped),
-                    // Gone already: the kernel tells of the file again when the next process maps it.
-                    None => drop(self.files.remove(&file)),
-                }
-            }
-        }
-    }
-
-    fn examine(&mut self, pid: u32, file: &CodeFile) {
-        if self.looked_at.len() >= FILES_MAX {
-            self.looked_at.clear();
-        }
-        if !self.looked_at.insert(file.version) {
-            return;
-        }
-        for found in finder::find(&file.file).unwrap_or_default() {
-            let outcome = match &self.refused {
-                Some(reason) => Err(reason.clone()),
-                None => self.attach(&file.file, found.library as u8, &found.functions),
-            };
-            match outcome {
-                Ok(()) => self.report_library(pid, &file.path, &found),
-                Err(reason) => self.report_blind_spot(pid, "tls_without_probe", &file.path, reason),
-            }
-        }
-    }
-
-    /// Attaches entry and return probes through the open file, so that no path is looked up again.
-    fn attach(&mut self, file: &File, library: u8, places: &[Place]) -> Result<(), String> {
-        let target = format!("/proc/self/fd/{}", file.as_fd().as_raw_fd());
-        let point = |place: &Place| UProbeAttachPoint {
-            location: UProbeAttachLocation::AbsoluteOffset(place.offset),
-            cookie: Some(Cookie { library, function: place.function }.number()),
-        };
-        let returning = places.iter().filter(|place| place.function != TlsFunction::Free);
-        let exits: Vec<_> = returning.map(point).collect();
-        let entries: Vec<_> = places.iter().map(point).collect();
-        let count = entries.len() + exits.len();
-        // Returns first: a return without entry is nothing, an entry without return would stay in the table.
-        for (name, points) in [(self.exit, exits), (self.entry, entries)] {
-            self.program(name)
-                .and_then(|program| program.attach(points, &target, UProbeScope::AllProcesses))
-                .map_err(|error| chain(&error))?;
-        }
-        self.libraries += 1;
-        self.probes += count;
-        Ok(())
-    }
-
-    fn report_library(&self, pid: u32, path: &str, found: &finder::Found) {
-        let facts = LibraryFacts {
-            library: found.library.name().to_owned(),
-            path: path.to_owned(),
-            functions: found.functions.iter().map(|place| place.name.to_owned()).collect(),
-        };
-        self.report(RecordKind::LibraryFound, pid, serde_json::to_vec(&facts).unwrap_or_default());
-    }
-
-    fn report_refusal(&self, reason: &str) {
-        let reason = format!("No library can be probed on this kernel: {reason}");
-        self.report_blind_spot(0, "tls_without_probe", "", reason);
-    }
-
-    fn report_blind_spot(&self, pid: u32, kind: &str, exe: &str, reason: String) {
-        let facts = BlindSpotFacts { kind: kind.to_owned(), exe: exe.to_owned(), reason };
-        self.report(RecordKind::BlindSpot, pid, serde_json::to_vec(&facts).unwrap_or_default());
-    }
-
-    fn report(&self, kind: RecordKind, pid: u32, payload: Vec<u8>) {
-        let process = processes::key(pid).map_or_else(ProcessKey::default, |(key, _)| key);
-        // The source may have gone; then nobody wants to know.
-        let _ = self.reports.send(Report { kind, process, payload });
     }
 }

@@ -1,11 +1,16 @@
 //! What the kernel programs could not record, as records.
 //!
-//! The kernel counts by cause for as long as it runs; here only the differences count.
+//! The kernel counts for as long as it runs; here only the differences count. Some it counts by cause in a map, and
+//! some of the programs themselves, in what `/proc` tells of their descriptors.
+
+use std::os::fd::OwnedFd;
 
 use aya::Ebpf;
 use aya::maps::{Array, MapData};
 use observer_common::loss::{LossCause, Lost};
 
+use super::ProgramRuns;
+use super::descriptors::{Told, numbers};
 use super::ring::{map_error, take_map};
 use crate::error::Error;
 
@@ -13,29 +18,55 @@ use crate::error::Error;
 pub(super) struct Losses {
     counts: Array<MapData, [u64; 2]>,
     told: [[u64; 2]; LossCause::ALL.len()],
-    /// Descriptors of the programs that the kernel skips when they are already running on a CPU.
-    programs: Vec<i32>,
+    programs: Vec<Program>,
+}
+
+/// A program that the kernel keeps statistics of.
+struct Program {
+    name: String,
+    descriptor: OwnedFd,
     skips_told: u64,
+    runs: ProgramRuns,
 }
 
 impl Losses {
-    /// Takes the counters. `programs`: descriptors of the tracepoint programs, which live as long as this does.
-    pub fn take(ebpf: &mut Ebpf, programs: Vec<i32>) -> Result<Self, Error> {
+    /// Takes the counters, and notes all programs that are loaded.
+    pub fn take(ebpf: &mut Ebpf) -> Result<Self, Error> {
         let counts =
             Array::try_from(take_map(ebpf, "LOSSES")?).map_err(|error| map_error("LOSSES", &error))?;
-        Ok(Self { counts, told: Default::default(), programs, skips_told: 0 })
+        Ok(Self { counts, told: Default::default(), programs: Vec::new() })
     }
 
-    /// What was lost since the last time.
+    /// Watches a program from now on.
+    pub fn watch_program(&mut self, name: &str, descriptor: OwnedFd) {
+        let runs = ProgramRuns { program: name.to_owned(), ..ProgramRuns::default() };
+        self.programs.push(Program { name: name.to_owned(), descriptor, skips_told: 0, runs });
+    }
+
+    /// What was lost since the last time, as the programs counted it.
     pub fn since_last(&mut self) -> Vec<Lost> {
-        let mut lost: Vec<Lost> = LossCause::ALL.iter().filter_map(|&cause| self.of(cause)).collect();
-        let skips: u64 = self.programs.iter().filter_map(|&fd| skips(fd)).sum();
-        if skips > self.skips_told {
-            let records = skips - self.skips_told;
-            lost.push(Lost { cause: LossCause::Recursion as u32, reserved: 0, records, bytes: 0 });
-            self.skips_told = skips;
+        LossCause::ALL.iter().filter_map(|&cause| self.of(cause)).collect()
+    }
+
+    /// What was lost since the last time, as the kernel counted it of the programs. Costs two system calls and more for
+    /// each of them.
+    pub fn of_programs(&mut self) -> Vec<Lost> {
+        let mut lost = Vec::new();
+        for program in &mut self.programs {
+            let Some([runs, nanoseconds, skipped]) =
+                numbers(&program.descriptor, [Told::Runs, Told::RunTime, Told::Skipped])
+            else {
+                continue;
+            };
+            program.runs = ProgramRuns { program: program.name.clone(), runs, nanoseconds, skipped };
+            lost.extend(more(LossCause::Recursion, skipped, &mut program.skips_told));
         }
         lost
+    }
+
+    /// The kernel's statistics of the programs, as [`of_programs`](Self::of_programs) found them.
+    pub fn runs(&self) -> impl Iterator<Item = &ProgramRuns> {
+        self.programs.iter().map(|program| &program.runs)
     }
 
     fn of(&mut self, cause: LossCause) -> Option<Lost> {
@@ -48,9 +79,21 @@ impl Losses {
     }
 }
 
-/// How often the kernel skipped a program; it tells since 5.12.
-fn skips(program: i32) -> Option<u64> {
-    let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{program}")).ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("recursion_misses:"))?;
-    line.trim().parse().ok()
+/// What came to a counter since it was `told`. How many bytes a run that never was would have recorded nobody knows.
+fn more(cause: LossCause, now: u64, told: &mut u64) -> Option<Lost> {
+    let records = now.saturating_sub(*told);
+    *told = now.max(*told);
+    (records != 0).then_some(Lost { cause: cause as u32, reserved: 0, records, bytes: 0 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_new_is_told() {
+        let mut told = 0;
+        let mut records = |now| more(LossCause::Recursion, now, &mut told).map(|lost| lost.records);
+        assert_eq!([records(0), records(3), records(3), records(10)], [None, Some(3), None, Some(7)]);
+    }
 }

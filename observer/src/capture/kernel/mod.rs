@@ -1,8 +1,8 @@
 //! Records from the kernel: what the agent may ask for, what it learns, and the source itself.
 //!
 //! `btf` reads where kernel structs keep their members, `programs` loads and attaches, `ring` and `control` turn
-//! what the kernel wrote into records, `losses` and `verdicts` keep the tables that both sides share, `survey`
-//! tells what this host can do. Without feature `kernel` there is `absent`, which refuses politely.
+//! what the kernel wrote into records, `losses` and `verdicts` keep the tables that both sides share, `attach`,
+//! `worker` and `probed` the probes in libraries, `opaque` finds TLS that these miss, `survey` tells what this host can do. Without feature `kernel` there is `absent`, which refuses politely.
 
 use std::time::Duration;
 
@@ -20,11 +20,17 @@ pub mod btf;
 #[cfg(feature = "kernel")]
 mod control;
 #[cfg(feature = "kernel")]
+mod descriptors;
+#[cfg(feature = "kernel")]
 mod hooks;
 #[cfg(feature = "kernel")]
 mod losses;
 #[cfg(feature = "kernel")]
 mod mode;
+#[cfg(feature = "kernel")]
+mod opaque;
+#[cfg(feature = "kernel")]
+mod probed;
 #[cfg(feature = "kernel")]
 mod programs;
 #[cfg(feature = "kernel")]
@@ -33,6 +39,8 @@ mod ring;
 mod source;
 #[cfg(feature = "kernel")]
 mod verdicts;
+#[cfg(feature = "kernel")]
+mod worker;
 
 mod survey;
 
@@ -112,6 +120,32 @@ pub struct StartFacts {
     pub ring_bytes: u32,
     /// What was chosen by trial: `bpf_loop`, `uprobe_multi`.
     pub features: Vec<&'static str>,
+}
+
+/// How the kernel's side does now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KernelState {
+    /// Probes that are attached: kernel programs, and places in libraries.
+    pub attached_probes: usize,
+    /// Most bytes that were found waiting in the data ring, within the last second or so.
+    pub ring_used_bytes: u64,
+    /// What is recorded of the calls of captured streams: 0 all, 1 their first bytes, 2 only how much they moved.
+    pub degraded: u32,
+    /// The kernel's statistics of its programs.
+    pub programs: Vec<ProgramRuns>,
+}
+
+/// What the kernel counts of one program.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProgramRuns {
+    /// Its name.
+    pub program: String,
+    /// How often it ran; zero unless the kernel's statistics are on.
+    pub runs: u64,
+    /// How long, in nanoseconds; zero unless the kernel's statistics are on.
+    pub nanoseconds: u64,
+    /// How often it was skipped, since it was already running on that CPU.
+    pub skipped: u64,
 }
 
 /// Release of the running kernel.

@@ -1,6 +1,6 @@
 //! Loads the kernel programs: offsets and settings in, maps and programs out.
 
-use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::os::fd::{AsFd as _, OwnedFd};
 
 use aya::{Ebpf, EbpfLoader, VerifierLogLevel};
 use observer_common::settings::{ABSENT, ITERATOR_KINDS, KIND_WITH_DIRECTION, OFFSETS, OPTIONAL};
@@ -43,12 +43,12 @@ impl Attached {
         }
     }
 
-    /// Descriptors of the programs on tracepoints.
-    pub fn descriptors(&self) -> Vec<i32> {
-        let chosen = self.chosen.programs.iter().map(String::as_str);
-        let names = LIFECYCLE.iter().map(|&(program, _)| program).chain(chosen);
-        let programs = names.filter_map(|name| self.ebpf.program(name)?.fd().ok());
-        programs.map(|fd| fd.as_fd().as_raw_fd()).collect()
+    /// All programs that are loaded, by name.
+    pub fn descriptors(&self) -> Vec<(String, OwnedFd)> {
+        let loaded = self.ebpf.programs().filter_map(|(name, program)| {
+            Some((name.to_owned(), program.fd().ok()?.as_fd().try_clone_to_owned().ok()?))
+        });
+        loaded.collect()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use observer_common::loss::Lost;
+use observer_common::loss::{LossCause, Lost};
 use observer_common::process::ProcessKey;
 use observer_common::record::{HEADER_LEN, RecordHeader, RecordKind};
 use observer_common::stream::Verdict;
@@ -10,9 +10,10 @@ use observer_common::stream::Verdict;
 use super::attach::Libraries;
 use super::control::{Made, Processes, made};
 use super::losses::Losses;
+use super::opaque::Opaque;
 use super::ring::Ring;
 use super::verdicts::{Holders, Verdicts};
-use super::{Options, StartFacts, boot_clock, kernel_release, programs};
+use super::{KernelState, Options, StartFacts, boot_clock, kernel_release, programs};
 use crate::capture::Record;
 use crate::capture::host::processes::{self, Asked};
 use crate::error::Error;
@@ -29,11 +30,18 @@ pub struct KernelSource {
     verdicts: Verdicts,
     losses: Losses,
     libraries: Libraries,
+    opaque: Opaque,
+    state: KernelState,
+    /// Probes that are not in libraries.
+    own_probes: usize,
+    /// Bytes taken since the ring was last found empty, and the most that these have been.
+    backlog: Backlog,
     /// What the last drain found.
     load: Load,
     /// Until then streams count as new: verdicts on them are waited for.
     news_until: Timestamp,
     losses_at: Timestamp,
+    programs_at: Timestamp,
     sweep_at: Timestamp,
 }
 
@@ -50,6 +58,28 @@ enum Load {
     Behind,
 }
 
+/// How full the ring was.
+#[derive(Default)]
+struct Backlog {
+    /// Bytes taken since it was last found empty.
+    since_empty: usize,
+    most: usize,
+}
+
+impl Backlog {
+    fn add(&mut self, taken: usize, is_empty: bool) {
+        self.since_empty += taken;
+        self.most = self.most.max(self.since_empty);
+        if is_empty {
+            self.since_empty = 0;
+        }
+    }
+
+    fn take_most(&mut self) -> u64 {
+        std::mem::take(&mut self.most) as u64
+    }
+}
+
 /// How long an end of a process is held back: longer than any program takes to finish a record of its bytes.
 const HOLD_BACK: Duration = Duration::from_millis(20);
 /// How long streams are new: most are decided by their first messages.
@@ -61,6 +91,8 @@ const CALM_PART: usize = 64;
 /// A deadline may be missed by this: observations have their times from the records.
 const LATE: Duration = Duration::from_millis(5);
 const LOSSES_EVERY: Duration = Duration::from_secs(1);
+/// The kernel's own counts of the programs cost more to read.
+const PROGRAMS_EVERY: Duration = Duration::from_secs(5);
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
 /// Most bytes of records that one drain delivers, so that the rest of the agent gets its turn.
 const DRAIN_MAX: usize = 16 << 20;
@@ -76,8 +108,11 @@ impl KernelSource {
             StartFacts { kernel: kernel_release(), ring_bytes: options.ring_bytes, ..StartFacts::default() };
         let mut attached = programs::attach(&options, &mut facts)?;
         let now = clock.now();
-        let programs = attached.descriptors();
-        let losses = Losses::take(&mut attached.ebpf, programs)?;
+        let mut losses = Losses::take(&mut attached.ebpf)?;
+        for (name, descriptor) in attached.descriptors() {
+            losses.watch_program(&name, descriptor);
+        }
+        let opaque = Opaque::open(&attached.ebpf)?;
         let mut source = Self {
             wall_clock: clock.wall_clock(),
             pace: options.pace,
@@ -87,12 +122,20 @@ impl KernelSource {
             verdicts: Verdicts::take(&mut attached.ebpf)?,
             losses,
             libraries: Libraries::start(attached, options.tls)?,
+            opaque,
+            state: KernelState::default(),
+            own_probes: 0,
+            backlog: Backlog::default(),
             load: Load::Behind,
             news_until: now,
             losses_at: now.after(LOSSES_EVERY),
+            programs_at: now.after(PROGRAMS_EVERY),
             sweep_at: now.after(SWEEP_EVERY),
             facts,
         };
+        for (name, descriptor) in source.libraries.take_programs() {
+            source.losses.watch_program(name, descriptor);
+        }
         source.look_around();
         Ok(source)
     }
@@ -108,13 +151,20 @@ impl KernelSource {
         self.libraries.look(&mut self.processes.looks);
         let found = self.libraries.settle();
         self.facts.libraries = found.libraries;
+        self.own_probes = self.facts.attached_probes;
         self.facts.attached_probes += found.probes;
+        self.state.attached_probes = self.facts.attached_probes;
         self.facts.features.extend(found.feature);
     }
 
     /// What was found and attached at the start.
     pub fn facts(&self) -> &StartFacts {
         &self.facts
+    }
+
+    /// How the kernel's side does now.
+    pub fn state(&self) -> &KernelState {
+        &self.state
     }
 
     /// How the records' times relate to wall-clock time.
@@ -175,6 +225,7 @@ impl KernelSource {
                 break;
             }
         }
+        self.backlog.add(delivered, delivered < DRAIN_MAX);
         if is_news {
             self.news_until = started.after(NEWS_FOR);
         }
@@ -193,12 +244,14 @@ impl KernelSource {
         self.tick(started, sink);
     }
 
-    /// Hands over what was lost since it was last told: once a second by itself, and when all is over.
+    /// Hands over what was lost since it was last told: from time to time by itself, and when all is over.
     pub fn tell_losses(&mut self, sink: &mut dyn FnMut(Record<'_>)) {
         let now = self.now();
-        for lost in self.losses.since_last() {
+        for lost in self.losses.since_last().into_iter().chain(self.losses.of_programs()) {
             deliver(&lost_record(&lost, now), sink);
         }
+        self.programs_at = now.after(PROGRAMS_EVERY);
+        self.state.programs = self.losses.runs().cloned().collect();
     }
 
     /// Tells the kernel what to do with a stream's bytes from now on.
@@ -226,7 +279,19 @@ impl KernelSource {
     fn tick(&mut self, now: Timestamp, sink: &mut dyn FnMut(Record<'_>)) {
         if now >= self.losses_at {
             self.losses_at = now.after(LOSSES_EVERY);
+            let lost = self.losses.since_last();
+            self.state.degraded = degraded(&lost);
+            for lost in lost {
+                deliver(&lost_record(&lost, now), sink);
+            }
+            self.state.attached_probes = self.own_probes + self.libraries.probes();
+            self.state.ring_used_bytes = self.backlog.take_most();
+        }
+        if now >= self.programs_at {
             self.tell_losses(sink);
+        }
+        for pid in self.opaque.look() {
+            self.libraries.suspect(pid);
         }
         if now >= self.sweep_at {
             self.sweep_at = now.after(SWEEP_EVERY);
@@ -259,6 +324,13 @@ fn take_all(control: &mut Ring, processes: &mut Processes, sink: &mut dyn FnMut(
 
 fn deliver(made: &Made, sink: &mut dyn FnMut(Record<'_>)) {
     sink(Record { header: made.header, payload: &made.payload });
+}
+
+/// How much was left out of late since the ring was filling up: 0 nothing, 1 all but the first bytes of calls, 2 all
+/// bytes.
+fn degraded(lost: &[Lost]) -> u32 {
+    let shed = |cause: LossCause| lost.iter().any(|lost| lost.cause == cause as u32);
+    if shed(LossCause::ShedToCounters) { 2 } else { u32::from(shed(LossCause::ShedToHeaders)) }
 }
 
 fn lost_record(lost: &Lost, now: Timestamp) -> Made {

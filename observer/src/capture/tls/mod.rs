@@ -4,6 +4,7 @@
 
 pub mod finder;
 mod openssl;
+pub mod unread;
 
 use observer_common::settings::TlsFunction;
 use observer_common::stream::TlsLibrary;

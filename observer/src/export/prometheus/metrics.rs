@@ -1,8 +1,10 @@
 //! Every metric: name, type, labels, help. Adding one is adding it here and setting it in `prometheus/mod.rs`.
 
+use std::time::Duration;
+
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, TextEncoder,
+    CounterVec, Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
 use crate::export::semconv::OPERATION_BUCKETS;
@@ -70,6 +72,8 @@ metrics! {
         "Records that were not written or not delivered.";
     lost_bytes: Counters "mcp_observer_lost_bytes_total" ["cause"]
         "Bytes of the lost records.";
+    missing_bytes: Counters "mcp_observer_missing_bytes_total" ["server"]
+        "Bytes of a server's messages that were not read, whatever the cause: its sizes and calls may be incomplete.";
     faults: Counters "mcp_observer_faults_total" ["stage" "cause"]
         "Bytes or facts that made no sense to a stage.";
     shed: Counters "mcp_observer_shed_total" ["stage" "cause"]
@@ -80,6 +84,18 @@ metrics! {
         "Probes in the kernel and in TLS libraries.";
     ring_bytes: Gauges "mcp_observer_ring_bytes" []
         "Size of the ring between the kernel and the observer.";
+    ring_used_bytes: Gauges "mcp_observer_ring_used_bytes" []
+        "Most bytes that waited in the ring, within the last second.";
+    streams: Gauges "mcp_observer_streams" []
+        "Pipes, sockets and TLS objects that are known.";
+    degraded: Gauges "mcp_observer_degraded" []
+        "What is recorded of calls: 0 all, 1 the first bytes of each, 2 only how much they move.";
+    probe_runs: Counters "mcp_observer_probe_runs_total" ["program"]
+        "Runs of the kernel programs, while the kernel's statistics are on.";
+    probe_seconds: Seconds "mcp_observer_probe_seconds_total" ["program"]
+        "Time that the kernel programs took, while the kernel's statistics are on.";
+    probe_skipped: Counters "mcp_observer_probe_skipped_total" ["program"]
+        "Runs of the kernel programs that the kernel skipped.";
     build_info: Gauges "mcp_observer_build_info" ["version"]
         "Always 1; the label is the version of the observer.";
 }
@@ -100,6 +116,10 @@ const fn count(labels: &[&str]) -> usize {
 #[derive(Clone, Debug)]
 pub struct Counters<const N: usize>(IntCounterVec);
 
+/// Counters of seconds with `N` labels.
+#[derive(Clone, Debug)]
+pub struct Seconds<const N: usize>(CounterVec);
+
 /// Gauges with `N` labels.
 #[derive(Clone, Debug)]
 pub struct Gauges<const N: usize>(IntGaugeVec);
@@ -118,6 +138,16 @@ impl<const N: usize> Counters<N> {
     pub fn follow(&self, values: [&str; N], total: u64) {
         let counter = self.with(values);
         counter.inc_by(total.saturating_sub(counter.get()));
+    }
+}
+
+impl<const N: usize> Seconds<N> {
+    /// Follows a time that is measured elsewhere.
+    pub fn follow(&self, values: [&str; N], nanoseconds: u64) {
+        let counter = self.0.with_label_values(&values);
+        let more = Duration::from_nanos(nanoseconds).as_secs_f64() - counter.get();
+        // Floating point may have it a little less than before.
+        counter.inc_by(more.max(0.0));
     }
 }
 
@@ -157,6 +187,21 @@ impl<const N: usize> Family for Counters<N> {
         labels: &[&str],
     ) -> Result<Self, prometheus::Error> {
         let family = IntCounterVec::new(Opts::new(name, help), labels)?;
+        registry.register(Box::new(family.clone()))?;
+        Ok(Self(family))
+    }
+}
+
+impl<const N: usize> Family for Seconds<N> {
+    const KIND: &'static str = "counter";
+
+    fn register(
+        registry: &Registry,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> Result<Self, prometheus::Error> {
+        let family = CounterVec::new(Opts::new(name, help), labels)?;
         registry.register(Box::new(family.clone()))?;
         Ok(Self(family))
     }

@@ -14,7 +14,7 @@ use self::metrics::Metrics;
 use super::labels::{Family, Labels, OTHER};
 use super::semconv::{self, Vantage};
 use super::{Exporter, Vitals};
-use crate::capture::kernel::StartFacts;
+use crate::capture::kernel::{KernelState, StartFacts};
 use crate::error::Error;
 use crate::pipeline::mcp::method;
 use crate::pipeline::observation::{Call, CallDirection, Loss, Notification, Observation, Peer};
@@ -107,9 +107,27 @@ impl Prometheus {
         self.metrics.notifications.with([server, method_label(&it.method), it.direction.name()]).inc();
     }
 
-    /// A hole in one stream was counted already when the kernel reported its records as lost.
-    fn loss(&self, loss: &Loss) {
-        if loss.stream.is_none() {
+    fn kernel(&self, kernel: &KernelState) {
+        let metrics = &self.metrics;
+        metrics.attached_probes.with([]).set(gauge(kernel.attached_probes));
+        metrics.ring_used_bytes.with([]).set(gauge(kernel.ring_used_bytes));
+        metrics.degraded.with([]).set(i64::from(kernel.degraded));
+        for it in &kernel.programs {
+            metrics.probe_skipped.follow([&it.program], it.skipped);
+            // Without the kernel's statistics there is nothing to tell, and no series that says zero.
+            if it.runs > 0 {
+                metrics.probe_runs.follow([&it.program], it.runs);
+                metrics.probe_seconds.follow([&it.program], it.nanoseconds);
+            }
+        }
+    }
+
+    /// A hole in one stream is in the kernel's counts too, and has a metric of its own.
+    fn loss(&mut self, loss: &Loss) {
+        if let Some(hole) = &loss.stream {
+            let server = peer(&mut self.labels, Family::Server, &hole.server, false);
+            self.metrics.missing_bytes.with([server]).inc_by(loss.bytes);
+        } else {
             self.metrics.lost_records.with([loss.cause]).inc_by(loss.records);
             self.metrics.lost_bytes.with([loss.cause]).inc_by(loss.bytes);
         }
@@ -139,7 +157,10 @@ impl Exporter for Prometheus {
 
     fn turn(&mut self, vitals: &Vitals<'_>) -> io::Result<()> {
         self.metrics.records.follow([], vitals.records);
-        self.metrics.attached_probes.with([]).set(i64::try_from(vitals.probes).unwrap_or(i64::MAX));
+        self.metrics.streams.with([]).set(gauge(vitals.streams));
+        if let Some(kernel) = vitals.kernel {
+            self.kernel(kernel);
+        }
         for health in vitals.health {
             for (stage, cause, count) in health.faults() {
                 self.metrics.faults.follow([stage.name(), cause], count);
@@ -161,6 +182,10 @@ fn peer<'a>(labels: &mut Labels, family: Family, peer: &'a Peer, answered: bool)
     labels.name(family, peer.label().unwrap_or_default(), answered || !names_itself)
 }
 
+fn gauge(value: impl TryInto<i64>) -> i64 {
+    value.try_into().unwrap_or(i64::MAX)
+}
+
 fn method_label(name: &str) -> &'static str {
     method::known(name).map_or(OTHER, |known| known.name)
 }
@@ -179,8 +204,10 @@ fn asked_address(call: &Call) -> (String, String) {
 mod tests {
     use super::metrics::{METRICS, text};
     use super::*;
+    use crate::capture::kernel::ProgramRuns;
     use crate::export::testing::call;
-    use crate::pipeline::observation::{Outcome, Subject};
+    use crate::pipeline::health::Health;
+    use crate::pipeline::observation::{Hole, Outcome, Subject};
     use crate::pipeline::time::Timestamp;
 
     const CLOCK: WallClock = WallClock { unix_ns_at_boot: 0 };
@@ -263,9 +290,47 @@ mod tests {
                 stream,
             })
         };
-        let text = scrape(&[loss(None), loss(None), loss(Some(7))]);
+        let hole = Hole { stream: 7, client: Peer::default(), server: call().server };
+        let text = scrape(&[loss(None), loss(None), loss(Some(Box::new(hole)))]);
+        assert!(text.contains("mcp_observer_missing_bytes_total{server=\"_other\"} 9"), "{text}");
         assert!(text.contains("mcp_observer_lost_records_total{cause=\"ring_full\"} 4"), "{text}");
         assert!(text.contains("mcp_observer_lost_bytes_total{cause=\"ring_full\"} 18"));
+    }
+
+    #[test]
+    fn the_kernel_side_is_followed() {
+        let mut exporter = Prometheus::new().unwrap();
+        let runs = |program: &str, runs, nanoseconds, skipped| ProgramRuns {
+            program: program.to_owned(),
+            runs,
+            nanoseconds,
+            skipped,
+        };
+        let health = [&Health::default(), &Health::default()];
+        for turn in 1..=2 {
+            let kernel = KernelState {
+                attached_probes: 30 - turn as usize,
+                ring_used_bytes: 4096,
+                degraded: 1,
+                programs: vec![runs("one", turn * 10, turn * 1_500_000_000, turn), runs("other", 0, 0, 0)],
+            };
+            let vitals = Vitals { records: 0, streams: 12, kernel: Some(&kernel), health };
+            exporter.turn(&vitals).unwrap();
+        }
+        let text = String::from_utf8(text(&exporter.registry())).unwrap();
+        for line in [
+            "mcp_observer_attached_probes 28",
+            "mcp_observer_ring_used_bytes 4096",
+            "mcp_observer_degraded 1",
+            "mcp_observer_streams 12",
+            "mcp_observer_probe_runs_total{program=\"one\"} 20",
+            "mcp_observer_probe_seconds_total{program=\"one\"} 3",
+            "mcp_observer_probe_skipped_total{program=\"one\"} 2",
+            "mcp_observer_probe_skipped_total{program=\"other\"} 0",
+        ] {
+            assert!(text.lines().any(|it| it == line), "{line} in {text}");
+        }
+        assert!(!text.contains("runs_total{program=\"other\"}"), "the kernel keeps no statistics of it");
     }
 
     #[test]

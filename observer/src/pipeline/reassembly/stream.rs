@@ -76,6 +76,16 @@ impl Flow {
         self.expected = Some(end);
     }
 
+    /// Whether nothing was seen of it.
+    pub fn is_new(&self) -> bool {
+        self.source.is_none() && self.marks.is_empty()
+    }
+
+    /// Whether the sender's copy is the one that is read.
+    pub fn reads_sends(&self) -> bool {
+        self.source == Some(Direction::Sent)
+    }
+
     /// When the byte at `mark` was sent, if the sender was seen. A send that is not yet reported cannot have
     /// returned later than the byte's arrival by more than the report's delay: the arrival bounds it.
     pub fn sent_at(&self, mark: Mark) -> Option<Timestamp> {

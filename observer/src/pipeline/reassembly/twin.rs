@@ -1,13 +1,14 @@
 //! Which streams are the two ends of one connection.
 //!
 //! In: stream identities. Out: for each stream its [`ConnectionId`] and [`End`]. Only kernel facts join ends: a
-//! pipe's inode, a Unix socket's peer, a TCP tuple with its ends swapped.
+//! pipe's inode, a Unix socket's peer, within a network namespace a TCP tuple with its ends swapped, and across
+//! namespaces the sequence numbers with which both ways of a TCP connection began.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use observer_common::stream::TlsLibrary;
 
-use crate::pipeline::input::{Identity, StreamId};
+use crate::pipeline::input::{Identity, Sequence, StreamId};
 use crate::pipeline::limits::Table;
 
 /// Names a connection: one pipe, one pair of connected sockets, or the plaintext side of one TLS object.
@@ -71,6 +72,16 @@ pub struct Place {
 enum Name {
     Unix(u64),
     Tcp { namespace: u32, local: SocketAddr, peer: SocketAddr },
+    Sequence(Sequence),
+}
+
+/// The names of one stream.
+#[derive(Clone, Copy, Debug, Default)]
+struct Names {
+    /// Its own.
+    own: [Option<Name>; 2],
+    /// Those by which its twin may be known.
+    twin: [Option<Name>; 3],
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -84,8 +95,11 @@ struct Named {
 #[derive(Clone, Copy, Debug)]
 struct Known {
     place: Place,
-    names: [Option<Name>; 2],
+    names: Names,
 }
+
+/// Most names that one stream adds.
+const NAMES_EACH: usize = 5;
 
 /// All streams and the connections that they form.
 #[derive(Debug)]
@@ -111,12 +125,17 @@ pub struct Joined {
 impl Twins {
     /// For at most so many streams.
     pub fn new(streams: usize) -> Self {
-        Self { places: Table::new(streams), names: Table::new(streams * 2), next: 1 }
+        Self { places: Table::new(streams), names: Table::new(streams * NAMES_EACH), next: 1 }
     }
 
     /// Where `stream` belongs.
     pub fn place(&self, stream: StreamId) -> Option<Place> {
         self.places.value(&stream).map(|known| known.place)
+    }
+
+    /// How many streams are known.
+    pub fn streams(&self) -> usize {
+        self.places.len()
     }
 
     /// The stream that has to go for another one, where there are as many as there may be, and its place.
@@ -160,23 +179,24 @@ impl Twins {
     fn join(
         &mut self,
         stream: StreamId,
-        [own, twin]: [Option<Name>; 2],
+        names: Names,
         medium: Medium,
     ) -> (Place, Option<Medium>, Option<ConnectionId>) {
-        let mut replaced = None;
-        if let Some(named) = own.and_then(|own| self.names.value_mut(&own)) {
-            if named.stream.is_none() {
-                named.stream = Some(stream);
-                return (named.place, None, None); // its twin was here first
-            }
-            replaced = Some(named.place.connection); // the same name again: a new connection
-        }
-        let place = self.new_place(Some(End::A));
-        let other = Place { end: Some(End::B), ..place };
-        if let Some(own) = own {
+        let known = |name: &Name| self.names.value(name).copied();
+        let told = || names.own.iter().flatten().filter_map(known);
+        // Either its twin was here first, or the same name again is a new connection.
+        let awaited = told().find(|named| named.stream.is_none()).map(|named| named.place);
+        let replaced = told().find(|named| named.stream.is_some()).map(|named| named.place.connection);
+        let place = awaited.unwrap_or_else(|| self.new_place(Some(End::A)));
+        for own in names.own.into_iter().flatten() {
             let _ = self.names.insert(own, Named { place, stream: Some(stream) });
         }
-        if let Some(twin) = twin {
+        let replaced = replaced.filter(|old| *old != place.connection);
+        if awaited.is_some() {
+            return (place, None, replaced);
+        }
+        let other = Place { end: Some(End::B), ..place };
+        for twin in names.twin.into_iter().flatten() {
             let _ = self.names.insert(twin, Named { place: other, stream: None });
         }
         (place, Some(medium), replaced)
@@ -191,39 +211,48 @@ impl Twins {
 
     /// Nobody may join a connection that is over. A name that another connection has by now stays, and that of a
     /// twin that is here.
-    fn forget_names(&mut self, Known { place, names: [own, twin] }: &Known) {
+    fn forget_names(&mut self, Known { place, names }: &Known) {
         let of_it = |named: &Named| named.place.connection == place.connection;
-        if let Some(own) = own.filter(|own| self.names.value(own).is_some_and(of_it)) {
-            self.names.remove(&own);
+        for own in names.own.iter().flatten() {
+            if self.names.value(own).is_some_and(of_it) {
+                self.names.remove(own);
+            }
         }
         let awaited = |named: &Named| of_it(named) && named.stream.is_none();
-        if let Some(twin) = twin.filter(|twin| self.names.value(twin).is_some_and(awaited)) {
-            self.names.remove(&twin);
+        for twin in names.twin.iter().flatten() {
+            if self.names.value(twin).is_some_and(awaited) {
+                self.names.remove(twin);
+            }
         }
     }
 }
 
-/// The name of a stream's own end and that of its twin.
-fn names(identity: &Identity) -> [Option<Name>; 2] {
-    match identity {
-        Identity::Pipe { .. } | Identity::Tls { .. } => [None; 2],
-        Identity::Unix { inode, peer_inode } => {
-            [Some(Name::Unix(*inode)), (*peer_inode != 0).then_some(Name::Unix(*peer_inode))]
-        }
-        Identity::Tcp { namespace, local, peer } => {
-            // A loopback address means something within its namespace only.
-            let namespace = if is_loopback(local) { *namespace } else { 0 };
-            let name = |local, peer| Some(Name::Tcp { namespace, local, peer });
-            [name(*local, *peer), name(*peer, *local)]
+/// The names of a stream and those of its twin.
+fn names(identity: &Identity) -> Names {
+    match *identity {
+        Identity::Pipe { .. } | Identity::Tls { .. } => Names::default(),
+        Identity::Unix { inode, peer_inode } => Names {
+            own: [Some(Name::Unix(inode)), None],
+            twin: [(peer_inode != 0).then_some(Name::Unix(peer_inode)), None, None],
+        },
+        Identity::Tcp { namespace, local, peer, sequence } => {
+            let tuple = |local, peer| Some(Name::Tcp { namespace, local, peer });
+            let [accepted, connected] = sequence.map(twins_of).map_or([None; 2], |both| both.map(Some));
+            Names {
+                own: [sequence.map(Name::Sequence), tuple(local, peer)],
+                twin: [tuple(peer, local), accepted.map(Name::Sequence), connected.map(Name::Sequence)],
+            }
         }
     }
 }
 
-fn is_loopback(address: &SocketAddr) -> bool {
-    match address.ip() {
-        IpAddr::V4(ip) => ip.is_loopback(),
-        IpAddr::V6(ip) => ip.is_loopback(),
-    }
+/// What the other end has for sequence numbers, if it accepted the connection and if it opened it: the end that opened
+/// it counts its SYN among what it sent.
+const fn twins_of(Sequence { sent_from, received_from }: Sequence) -> [Sequence; 2] {
+    [
+        Sequence { sent_from: received_from, received_from: sent_from.wrapping_add(1) },
+        Sequence { sent_from: received_from.wrapping_sub(1), received_from: sent_from },
+    ]
 }
 
 #[cfg(test)]
@@ -231,7 +260,53 @@ mod tests {
     use super::*;
 
     fn tcp(local: &str, peer: &str) -> Identity {
-        Identity::Tcp { namespace: 1, local: local.parse().unwrap(), peer: peer.parse().unwrap() }
+        let (local, peer) = (local.parse().unwrap(), peer.parse().unwrap());
+        Identity::Tcp { namespace: 1, local, peer, sequence: None }
+    }
+
+    /// An end of a connection that began with these sequence numbers, as its kernel counts.
+    fn tcp_in(namespace: u32, addresses: [&str; 2], sent_from: u32, received_from: u32) -> Identity {
+        let [local, peer] = addresses.map(|address| address.parse().unwrap());
+        let sequence = Some(Sequence { sent_from, received_from });
+        Identity::Tcp { namespace, local, peer, sequence }
+    }
+
+    const CLIENT_SYN: u32 = u32::MAX;
+    const SERVER_SYN: u32 = 900;
+    const CLIENT: (u32, u32) = (CLIENT_SYN, SERVER_SYN + 1);
+    const SERVER: (u32, u32) = (SERVER_SYN + 1, CLIENT_SYN.wrapping_add(1));
+
+    #[test]
+    fn ends_in_two_namespaces_are_one_by_their_sequence_numbers() {
+        // The client knows the service's address, the server its own and that of a gateway.
+        let client = tcp_in(1, ["192.0.2.2:40000", "203.0.113.1:80"], CLIENT.0, CLIENT.1);
+        let server = tcp_in(2, ["198.51.100.2:8080", "198.51.100.1:55555"], SERVER.0, SERVER.1);
+        for ends in [[&client, &server], [&server, &client]] {
+            let mut twins = Twins::new(8);
+            let first = twins.open(StreamId(1), ends[0]);
+            let second = twins.open(StreamId(2), ends[1]);
+            assert_eq!(second.place, Place { end: Some(End::B), ..first.place });
+            assert_eq!((second.opened, second.replaced), (None, None));
+            twins.close(StreamId(1));
+            twins.close(StreamId(2));
+            assert!(twins.names.is_empty());
+        }
+    }
+
+    #[test]
+    fn equal_tuples_in_two_namespaces_are_no_proof() {
+        let mut twins = Twins::new(8);
+        let client =
+            twins.open(StreamId(1), &tcp_in(1, ["192.0.2.2:40000", "192.0.2.1:80"], CLIENT.0, CLIENT.1));
+        let other = twins.open(StreamId(2), &tcp_in(2, ["192.0.2.1:80", "192.0.2.2:40000"], SERVER.0, 77));
+        assert_ne!(client.place.connection, other.place.connection);
+        let unknown = Identity::Tcp {
+            namespace: 3,
+            local: "192.0.2.1:80".parse().unwrap(),
+            peer: "192.0.2.2:40000".parse().unwrap(),
+            sequence: None,
+        };
+        assert_ne!(client.place.connection, twins.open(StreamId(3), &unknown).place.connection);
     }
 
     #[test]

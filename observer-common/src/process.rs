@@ -8,7 +8,7 @@ pub struct ProcessKey {
     pub pid: u32,
     /// The thread that acted; not part of the identity. Zero where no thread is meant.
     pub tid: u32,
-    /// Start of the thread group's leader, nanoseconds of `CLOCK_BOOTTIME`, cut to the clock ticks in which
-    /// `/proc/PID/stat` shows it, so that both sources agree.
+    /// Start of the thread group's leader, nanoseconds of `CLOCK_BOOTTIME`, cut by the agent to the
+    /// clock ticks in which `/proc/PID/stat` shows it, so that both sources agree.
     pub started_ns: u64,
 }

@@ -104,11 +104,4 @@ pub fn fill_process(call: &mut Call) {
     // SAFETY: a word of a live map value.
     let leader = unsafe { leader.read_volatile() };
     kernel_into(&raw mut call.header.process.started_ns, member(leader, &TASK_START_BOOTTIME));
-    call.header.process.started_ns = in_ticks(call.header.process.started_ns);
-}
-
-/// Cuts a time to the ticks in which `/proc` tells it: 100 a second on every architecture with BPF.
-#[inline(always)]
-pub fn in_ticks(ns: u64) -> u64 {
-    ns - ns % 10_000_000
 }

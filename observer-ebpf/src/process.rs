@@ -10,7 +10,6 @@ use observer_common::control::{ARGUMENTS_MAX, BlindSpotKind, ControlKind, Exec, 
 use observer_common::loss::LossCause;
 use observer_common::record::{LAYOUT, RecordHeader};
 
-use crate::call::in_ticks;
 use crate::emit::{self, With};
 use crate::maps::{CONTROL, FILES};
 use crate::settings::*;
@@ -141,7 +140,7 @@ unsafe fn head(header: *mut RecordHeader, task: u64, kind: ControlKind, payload_
     (*header).position = 0;
     (*header).process.pid = word(task, &TASK_TGID);
     (*header).process.tid = bpf_get_current_pid_tgid() as u32;
-    (*header).process.started_ns = in_ticks(kernel::<u64>(member(leader, &TASK_START_BOOTTIME)).unwrap_or(0));
+    (*header).process.started_ns = kernel::<u64>(member(leader, &TASK_START_BOOTTIME)).unwrap_or(0);
     (*header).stream = 0;
 }
 

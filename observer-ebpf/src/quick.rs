@@ -8,7 +8,6 @@ use observer_common::loss::LossCause;
 use observer_common::process::ProcessKey;
 use observer_common::record::{LAYOUT, RecordHeader, RecordKind};
 
-use crate::call;
 use crate::emit::{self, Room};
 use crate::maps::DATA;
 use crate::moved::{Direction, Moved};
@@ -108,7 +107,7 @@ unsafe fn head<const TYPED: bool>(
         process: ProcessKey {
             pid: (ids >> 32) as u32,
             tid: ids as u32,
-            started_ns: call::in_ticks(started_ns),
+            started_ns,
         },
         stream,
     });

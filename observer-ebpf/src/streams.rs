@@ -69,7 +69,7 @@ impl Object {
         let number: u64 = kernel(member(inode, &INODE_INO))?;
         // A named pipe that is made anew may have the number and the buffers of the one that was removed just
         // before, but not its inode: that is freed only after a grace period.
-        let key = mix(number, mix(inode, SECRET.load()));
+        let key = number ^ inode.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let kind = StreamKind::Pipe;
         Some(Self { kind, stream: number_of(kind, key, inner), inode, inner, family: 0 })
     }
@@ -281,10 +281,10 @@ pub fn ports_of(sock: u64) -> Option<u64> {
     Some(u64::from(local) << 16 | u64::from(peer))
 }
 
-/// The stream's number.
+/// The stream's number: a hash of what it is known by, keyed so that it tells nothing about kernel addresses.
 #[inline(always)]
 pub fn number_of(kind: StreamKind, key: u64, address: u64) -> u64 {
-    mix(mix(key, kind as u64), mix(address, SECRET.load()))
+    mix(key ^ (kind as u64) << 56, address ^ SECRET.load())
 }
 
 /// A hash of two words, in the manner of splitmix64.

@@ -9,6 +9,7 @@ use observer_common::record::{HEADER_LEN, LAYOUT, RecordHeader};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
+use crate::capture::host::processes::TICK_NS;
 use crate::error::Error;
 
 /// One ring.
@@ -69,7 +70,9 @@ const POLL: Duration = Duration::from_millis(20);
 /// Header and payload of a record. The ring's memory is larger than what counts of it.
 fn split(record: &[u8]) -> Option<(RecordHeader, &[u8])> {
     let (header, rest) = record.split_first_chunk::<HEADER_LEN>()?;
-    let header = RecordHeader::from_bytes(header);
+    let mut header = RecordHeader::from_bytes(header);
+    // The programs leave this to us: a division costs them more.
+    header.process.started_ns -= header.process.started_ns % TICK_NS;
     if header.layout != LAYOUT {
         return None;
     }

@@ -12,6 +12,7 @@ use super::reassembly::Piece;
 use super::reassembly::stream::Moved;
 use super::reassembly::twin::{ConnectionId, End, Place};
 use super::time::Timestamp;
+use super::transport::Protocol;
 
 /// Streams with MCP that are passed over in one search for one without.
 const MOST_PASSED_OVER: usize = 64;
@@ -212,6 +213,17 @@ impl Pipeline {
 
     pub(super) fn take_found(&mut self, id: ConnectionId, to: End, kind: Kind, found: Found) {
         match found {
+            Found::Stream(stream) => {
+                if let Some(connection) = self.connections.value_mut(&id) {
+                    connection.exchanges.select(stream);
+                }
+            }
+            Found::Reset => self.reset_exchange(id, to),
+            Found::Upgraded(Protocol::Http2) => {
+                if let Some(connection) = self.connections.value_mut(&id) {
+                    connection.exchanges.upgrade();
+                }
+            }
             Found::Request(head) => self.take_request_head(id, to, head),
             Found::Response(head) => self.take_response_head(id, head),
             Found::Endpoint(text) => self.take_endpoint(id, &text),

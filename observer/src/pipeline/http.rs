@@ -28,7 +28,9 @@ impl Pipeline {
         if let (Some(session), Some(name)) = (session, head.fields.value(Field::SessionId)) {
             self.meet_session(session, Transport::StreamableHttp, hash(&name));
         }
-        if !may_be_mcp(&head) && self.label(id) != Label::Mcp {
+        let multiplexed = self.connections.value(&id).is_some_and(|c| c.exchanges.selected().is_some());
+        let may_be_mcp = may_be_mcp(&head);
+        if !may_be_mcp && !multiplexed && self.label(id) != Label::Mcp {
             self.ignore(id);
         } else if session.is_some() {
             self.set_label(id, Label::Mcp); // only sessions that are known have a number
@@ -36,9 +38,18 @@ impl Pipeline {
         let (limits, payloads) = (&self.settings.limits, self.settings.payloads);
         let Some(connection) = self.connections.value_mut(&id) else { return };
         connection.client = Some(to.other());
-        connection.way_mut(to).unread = 0;
-        connection.way_mut(to.other()).reader(limits, payloads).expect_response(&head.method, limits);
-        let dropped = connection.exchanges.begin(head, limits.http_pipeline);
+        let limit = if multiplexed {
+            // Other requests may follow on the same connection, so it is not judged by the first.
+            if may_be_mcp {
+                connection.way_mut(to).unread = 0;
+            }
+            limits.http2_streams
+        } else {
+            connection.way_mut(to).unread = 0;
+            connection.way_mut(to.other()).reader(limits, payloads).expect_response(&head.method, limits);
+            limits.http_pipeline
+        };
+        let dropped = connection.exchanges.begin(head, limit);
         if let Some(exchange) = connection.exchanges.asking() {
             exchange.session = session;
         }
@@ -116,6 +127,7 @@ impl Pipeline {
             return;
         };
         let (number, session, modern) = (exchange.number, exchange.session, exchange.is_modern());
+        let damaged = exchange.request.damaged;
         let version = exchange.request.fields.value(Field::ProtocolVersion).map(std::sync::Arc::<str>::from);
         let transport = self.http_transport(session);
         let own = [Some((Scope::Exchange(id, number), AskedBy::Client)), client_scope(session)];
@@ -126,6 +138,7 @@ impl Pipeline {
                     return;
                 };
                 call.exchange = Some(number);
+                call.whole &= !damaged;
                 call.session = session.filter(|_| !modern);
                 call.revision = call.revision.or(version);
                 call.keys = own
@@ -298,6 +311,20 @@ impl Pipeline {
             None => (at, Outcome::Abandoned),
         };
         self.calls.doom(call, until, outcome);
+    }
+
+    /// The peer of `to` ends a stream of HTTP/2 before its time.
+    pub(super) fn reset_exchange(&mut self, id: ConnectionId, to: End) {
+        let Some(connection) = self.connections.value_mut(&id) else { return };
+        let (Some(stream), exchange) = (connection.exchanges.selected(), connection.exchanges.end()) else {
+            return;
+        };
+        if let Some(reader) = &mut connection.way_mut(to.other()).reader {
+            reader.forget_stream(stream);
+        }
+        if let Some(exchange) = exchange {
+            self.abandon_exchange(id, &exchange, self.now);
+        }
     }
 
     pub(super) fn abandon_exchange(&mut self, id: ConnectionId, exchange: &Exchange, at: Timestamp) {

@@ -41,6 +41,11 @@ pub struct Limits {
     pub unread_message_bytes: u64,
     /// Head of one HTTP message. Servers refuse more than 8 to 64 KiB.
     pub http_head_bytes: usize,
+    /// Streams of one HTTP/2 connection with an unfinished body, in each direction. Servers allow 100 to 250.
+    pub http2_streams: usize,
+    /// Table of compressed headers, in each direction of an HTTP/2 connection. Browsers agree on 64 KiB, others on
+    /// 4 KiB.
+    pub hpack_table_bytes: usize,
     /// HTTP requests on one connection that wait for their responses (pipelining).
     pub http_pipeline: usize,
     /// Messages in one JSON-RPC batch. The TypeScript SDK takes 100.
@@ -76,6 +81,8 @@ impl Default for Limits {
             unread_bytes: 16 << 10,
             unread_message_bytes: 64 << 20,
             http_head_bytes: 128 << 10,
+            http2_streams: 256,
+            hpack_table_bytes: 64 << 10,
             http_pipeline: 64,
             batch: 1024,
             kept_bytes: 1024,

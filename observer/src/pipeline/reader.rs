@@ -9,8 +9,9 @@ use super::limits::Limits;
 use super::reassembly::{Mark, Piece};
 use super::time::Timestamp;
 use super::transport::http1::{self, Requests, Responses};
+use super::transport::http2::{self, Http2};
 use super::transport::stdio::Lines;
-use super::transport::{Carrier, Frame, Frames, RequestHead, ResponseHead, SseKind};
+use super::transport::{Carrier, Frame, Frames, Protocol, RequestHead, ResponseHead, SseKind};
 
 /// A message text without its content.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +29,12 @@ pub struct Envelope {
 /// What was found in a flow.
 #[derive(Debug)]
 pub enum Found {
+    /// What follows is about this stream of HTTP/2.
+    Stream(u32),
+    /// The stream ends before its time.
+    Reset,
+    /// The server agrees to go on in another protocol.
+    Upgraded(Protocol),
     /// The head of a request.
     Request(Box<RequestHead>),
     /// The head of a response.
@@ -57,6 +64,7 @@ enum Framing {
     Lines(Box<Lines>),
     Requests(Box<Requests>),
     Responses(Box<Responses>),
+    Http2(Box<Http2>),
 }
 
 /// The beginning of a flow.
@@ -81,9 +89,9 @@ pub enum Kind {
     Unknown,
     /// Newline-delimited JSON.
     Lines,
-    /// HTTP/1 requests.
+    /// HTTP requests.
     Requests,
-    /// HTTP/1 responses.
+    /// HTTP responses.
     Responses,
 }
 
@@ -92,6 +100,15 @@ pub enum Kind {
 pub struct Reader {
     framing: Framing,
     text: Text,
+    parked: Parked,
+}
+
+/// Texts of other streams of HTTP/2 than the current one, oldest first.
+#[derive(Debug, Default)]
+struct Parked {
+    payloads: bool,
+    current: u32,
+    texts: Vec<(u32, Text)>,
 }
 
 /// The text that is being read.
@@ -108,16 +125,22 @@ struct Text {
 impl Reader {
     /// A reader that has seen nothing.
     pub fn new(limits: &Limits, payloads: bool) -> Self {
-        Self { framing: Framing::Unknown(Start::default()), text: Text::new(limits, payloads) }
+        let (framing, text) = (Framing::Unknown(Start::default()), Text::new(limits, payloads));
+        Self { framing, text, parked: Parked { payloads, ..Parked::default() } }
     }
 
     /// Which framing was recognised.
-    pub const fn kind(&self) -> Kind {
-        match self.framing {
+    pub fn kind(&self) -> Kind {
+        match &self.framing {
             Framing::Unknown(_) => Kind::Unknown,
             Framing::Lines(_) => Kind::Lines,
             Framing::Requests(_) => Kind::Requests,
             Framing::Responses(_) => Kind::Responses,
+            Framing::Http2(http2) => match http2.is_requests() {
+                Some(true) => Kind::Requests,
+                Some(false) => Kind::Responses,
+                None => Kind::Unknown,
+            },
         }
     }
 
@@ -135,7 +158,7 @@ impl Reader {
             }
             return;
         }
-        self.frame(piece, out);
+        self.frame(piece, limits, out);
     }
 
     /// Recognises the framing by the first bytes, those that were kept and `next`; keeps them all if they are too
@@ -165,24 +188,41 @@ impl Reader {
             Guess::Lines => Framing::Lines(Box::new(Lines::new(limits))),
             Guess::Requests => Framing::Requests(Box::new(Requests::new(limits))),
             Guess::Responses => Framing::Responses(Box::new(Responses::new(limits))),
+            Guess::Http2Server if first.gap.is_none() => Framing::Http2(Box::new(Http2::responses(limits))),
+            Guess::Http2Server | Guess::Http2 => Framing::Http2(Box::new(Http2::joined(limits))),
         };
         if let Some((Mark { at, position }, missing)) = first.gap {
-            self.frame(Piece::Gap { at, position, missing }, out);
+            self.frame(Piece::Gap { at, position, missing }, limits, out);
         }
         for (Mark { at, position }, data) in &first.bytes {
-            self.frame(Piece::Data { at: *at, position: *position, data }, out);
+            self.frame(Piece::Data { at: *at, position: *position, data }, limits, out);
         }
-        self.frame(Piece::Data { at: mark.at, position: mark.position, data }, out);
+        self.frame(Piece::Data { at: mark.at, position: mark.position, data }, limits, out);
     }
 
-    fn frame(&mut self, piece: Piece<'_>, out: &mut Vec<Found>) {
-        let mut sink = Sink { text: &mut self.text, out };
+    fn frame(&mut self, piece: Piece<'_>, limits: &Limits, out: &mut Vec<Found>) {
+        let mut sink = Sink { text: &mut self.text, parked: &mut self.parked, limits, out };
         match &mut self.framing {
             Framing::Unknown(_) => {}
             Framing::Lines(framing) => framing.push(piece, &mut sink),
             Framing::Requests(framing) => framing.push(piece, &mut sink),
             Framing::Responses(framing) => framing.push(piece, &mut sink),
+            Framing::Http2(framing) => framing.push(piece, &mut sink),
         }
+    }
+
+    /// The peer has ended this stream of HTTP/2.
+    pub fn forget_stream(&mut self, stream: u32) {
+        match &mut self.framing {
+            Framing::Requests(framing) => framing.forget_stream(stream),
+            Framing::Responses(framing) => framing.forget_stream(stream),
+            Framing::Http2(framing) => framing.forget(stream),
+            Framing::Unknown(_) | Framing::Lines(_) => {}
+        }
+        if self.parked.current == stream {
+            self.text.reset();
+        }
+        self.parked.texts.retain(|(parked, _)| *parked != stream);
     }
 
     /// The peer has sent a request with this method: its response comes on this flow.
@@ -197,13 +237,14 @@ impl Reader {
 
     /// Whether a message text has begun and not ended.
     pub const fn in_text(&self) -> bool {
-        self.text.first_byte.is_some()
+        self.text.first_byte.is_some() || !self.parked.texts.is_empty()
     }
 
     /// Forgets the framing and the text that was being read: what comes next is a new beginning.
     pub fn restart(&mut self) {
         self.framing = Framing::Unknown(Start::default());
         self.text.reset();
+        self.parked.texts.clear();
     }
 }
 
@@ -215,6 +256,10 @@ enum Guess {
     Lines,
     Requests,
     Responses,
+    /// The first frame of a server.
+    Http2Server,
+    /// Frames, of whichever side.
+    Http2,
 }
 
 /// Bytes after which a start is recognised or foreign, but for blanks.
@@ -222,8 +267,10 @@ const LONGEST_START: usize = 16;
 
 /// What `data` begins.
 fn recognise(data: &[u8], lines: bool) -> Guess {
-    const METHODS: [&[u8]; 9] =
-        [b"POST ", b"GET ", b"DELETE ", b"PUT ", b"HEAD ", b"OPTIONS ", b"PATCH ", b"CONNECT ", b"TRACE "];
+    const METHODS: [&[u8]; 10] = [
+        b"POST ", b"GET ", b"DELETE ", b"PUT ", b"HEAD ", b"OPTIONS ", b"PATCH ", b"CONNECT ", b"TRACE ",
+        b"PRI * HTTP/2",
+    ];
     const STATUS: &[u8] = b"HTTP/1.";
     let text = data.strip_prefix(b"\xef\xbb\xbf").unwrap_or(data).trim_ascii_start();
     if matches!(text.first(), Some(b'{' | b'[')) {
@@ -234,6 +281,12 @@ fn recognise(data: &[u8], lines: bool) -> Guess {
     }
     if METHODS.iter().any(|method| data.starts_with(method)) {
         return Guess::Requests;
+    }
+    match http2::begins_with_frame(data) {
+        Some(true) if http2::begins_with_settings(data) => return Guess::Http2Server,
+        Some(true) => return Guess::Http2,
+        None if !data.is_empty() => return Guess::TooShort,
+        Some(false) | None => {}
     }
     if !lines {
         // An event stream may stay open for the whole session: one that is joined late is read on.
@@ -260,6 +313,7 @@ impl Text {
             plain_limit: limits.kept_bytes,
         }
     }
+
 
     fn begin(&mut self, first_byte: Mark) {
         if self.first_byte.is_some() {
@@ -302,15 +356,41 @@ impl Text {
     }
 }
 
+impl Parked {
+    /// Exchanges the current text for that of another stream.
+    fn select(&mut self, stream: u32, text: &mut Text, limits: &Limits) {
+        if stream == self.current {
+            return;
+        }
+        let before = std::mem::replace(&mut self.current, stream);
+        let other = self.texts.iter().position(|(parked, _)| *parked == stream);
+        let other = other.map(|index| self.texts.remove(index).1);
+        if text.first_byte.is_some() {
+            let other = other.unwrap_or_else(|| Text::new(limits, self.payloads));
+            self.texts.push((before, std::mem::replace(text, other)));
+        } else if let Some(other) = other {
+            *text = other;
+        }
+    }
+}
+
 /// Joins a framing with the skimmer.
 struct Sink<'a> {
     text: &'a mut Text,
+    parked: &'a mut Parked,
+    limits: &'a Limits,
     out: &'a mut Vec<Found>,
 }
 
 impl Frames for Sink<'_> {
     fn frame(&mut self, frame: Frame<'_>) {
         match frame {
+            Frame::Stream(stream) => {
+                self.parked.select(stream, self.text, self.limits);
+                self.out.push(Found::Stream(stream));
+            }
+            Frame::Reset => self.out.push(Found::Reset),
+            Frame::Upgraded(protocol) => self.out.push(Found::Upgraded(protocol)),
             Frame::Request(head) => self.out.push(Found::Request(head)),
             Frame::Response(head) => self.out.push(Found::Response(head)),
             Frame::Begin { first_byte } => self.text.begin(first_byte),

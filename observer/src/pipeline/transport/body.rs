@@ -37,6 +37,8 @@ pub(super) enum Content {
     Text(Mark),
     /// An event stream.
     Events(Box<Events>),
+    /// Something whose beginning and kind are not known.
+    Joined(Box<Limits>),
     /// Nothing that could be a message.
     Other,
 }
@@ -148,6 +150,12 @@ impl Body {
         out.frame(Frame::BodyEnd { last_byte: self.last, whole });
     }
 
+    /// The connection ended, and the body with it before its time.
+    pub(super) fn break_off(&mut self, out: &mut impl Frames) {
+        self.whole = false;
+        self.cut(out);
+    }
+
     /// The text that had begun, if any, cannot be followed further.
     pub(super) fn abort_text(&mut self, out: &mut impl Frames) {
         match &mut self.content {
@@ -155,7 +163,7 @@ impl Body {
             Content::Events(events) => {
                 events.close(out);
             }
-            Content::Document | Content::Other => {}
+            Content::Document | Content::Joined(_) | Content::Other => {}
         }
         self.content = Content::Other;
     }
@@ -186,8 +194,22 @@ impl Content {
         }
     }
 
+    /// A body whose head was not read.
+    pub(super) fn joined(limits: &Limits) -> Self {
+        Self::Joined(Box::new(limits.clone()))
+    }
+
     fn push(&mut self, mut cursor: Cursor<'_>, out: &mut impl Frames) {
         match self {
+            Self::Joined(limits) => {
+                let Some(first) = cursor.peek() else { return };
+                *self = match first {
+                    b'{' | b'[' => Self::Document,
+                    b'e' | b'd' | b'i' | b'r' | b':' => Self::Events(Box::new(Events::joined(limits))),
+                    _ => Self::Other,
+                };
+                self.push(cursor, out);
+            }
             Self::Document => {
                 cursor.take_while(is_skipped);
                 match cursor.peek() {
@@ -215,7 +237,7 @@ impl Content {
     fn gap(&mut self, end: Mark, missing: u64, out: &mut impl Frames) {
         match self {
             // What begins after the gap may be the middle of a text.
-            Self::Document => *self = Self::Other,
+            Self::Document | Self::Joined(_) => *self = Self::Other,
             Self::Text(last) => {
                 *last = end;
                 out.frame(Frame::Gap(missing));
@@ -233,7 +255,7 @@ impl Content {
                 true
             }
             Self::Events(events) => events.close(out),
-            Self::Document | Self::Other => true,
+            Self::Document | Self::Joined(_) | Self::Other => true,
         }
     }
 }

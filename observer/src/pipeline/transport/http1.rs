@@ -11,8 +11,9 @@ use super::body::{Body, Content, Framing, Progress};
 use super::chunked::Chunks;
 use super::cursor::Cursor;
 use super::head::{self, Delimiters};
+use super::http2::Http2;
 use super::resync::{self, Head, Side, Window};
-use super::{Fields, Frame, Frames};
+use super::{Field, Fields, Frame, Frames, Protocol};
 use crate::pipeline::limits::Limits;
 use crate::pipeline::reassembly::{Mark, Piece};
 use crate::pipeline::time::Timestamp;
@@ -30,6 +31,11 @@ impl Requests {
     /// Takes the next piece of the flow.
     pub fn push(&mut self, piece: Piece<'_>, out: &mut impl Frames) {
         self.0.push(piece, out);
+    }
+
+    /// The server has ended this stream of HTTP/2.
+    pub fn forget_stream(&mut self, stream: u32) {
+        self.0.forget_stream(stream);
     }
 }
 
@@ -52,6 +58,11 @@ impl Responses {
     /// Takes the next piece of the flow.
     pub fn push(&mut self, piece: Piece<'_>, out: &mut impl Frames) {
         self.0.push(piece, out);
+    }
+
+    /// The client has ended this stream of HTTP/2.
+    pub fn forget_stream(&mut self, stream: u32) {
+        self.0.forget_stream(stream);
     }
 }
 
@@ -85,7 +96,7 @@ pub(super) struct Flow {
 ///               | head: as from Head
 ///                `- chunk of an event stream: Body
 /// ```
-/// From `Head`, `Stopped` is reached when the connection changes to another protocol.
+/// From `Head`, `Http2` and `Stopped` are reached when the connection changes to another protocol.
 #[derive(Debug)]
 pub(super) enum State {
     Head,
@@ -98,6 +109,7 @@ pub(super) enum State {
         aligned: bool,
     },
     Body(Body),
+    Http2(Box<Http2>),
     Stopped,
 }
 
@@ -127,6 +139,12 @@ impl Flow {
         });
     }
 
+    fn forget_stream(&mut self, stream: u32) {
+        if let State::Http2(http2) = &mut self.state {
+            http2.forget(stream);
+        }
+    }
+
     fn stop(&mut self) {
         self.state = State::Stopped;
         self.window.clear();
@@ -135,6 +153,9 @@ impl Flow {
     fn push(&mut self, piece: Piece<'_>, out: &mut impl Frames) {
         if std::mem::take(&mut self.shed) {
             out.frame(Frame::Fault("pipeline_limit"));
+        }
+        if let State::Http2(http2) = &mut self.state {
+            return http2.push(piece, out);
         }
         match piece {
             Piece::Data { at, position, data } => {
@@ -157,6 +178,7 @@ impl Flow {
                 Progress::Over => self.state = State::Head,
                 Progress::Lost => self.lose("http_body", false, out),
             },
+            State::Http2(http2) => http2.read(cursor, out),
             State::Stopped => {
                 cursor.take(usize::MAX);
             }
@@ -181,9 +203,19 @@ impl Flow {
                 self.window.add(first_byte, cursor.take(bytes.len()));
                 self.check_head_limit(out);
             }
-            Head::Http2 => self.change_protocol("http2", out),
+            Head::Http2 => self.begin_http2(0, out),
             Head::No => self.lose("resync", true, out),
         }
+    }
+
+    /// The client's preface is here, of which the window holds so many bytes.
+    fn begin_http2(&mut self, held: usize, out: &mut impl Frames) {
+        let mut http2 = Box::new(Http2::requests(&self.limits));
+        for mut byte in self.window.replay(0, held) {
+            http2.read(&mut byte, out);
+        }
+        self.window.clear();
+        self.state = State::Http2(http2);
     }
 
     /// Joins a head that came in several pieces.
@@ -201,7 +233,7 @@ impl Flow {
                 cursor.take(block.len());
                 self.check_head_limit(out);
             }
-            Head::Http2 => self.change_protocol("http2", out),
+            Head::Http2 => self.begin_http2(searched, out),
             Head::No => {
                 self.window.truncate(searched);
                 self.lose("resync", true, out);
@@ -276,6 +308,7 @@ impl Flow {
             return Some(());
         }
         let expected = self.expected.pop_front().unwrap_or(Expected::Other);
+        let protocol = (head.status == 101).then(|| protocol(&head.fields)).flatten();
         let upgraded = head.status == 101 || expected == Expected::Connect && head.status / 100 == 2;
         let framing = match delimiters {
             _ if expected == Expected::Head || matches!(head.status, 204 | 304) => Framing::Length(0),
@@ -285,7 +318,10 @@ impl Flow {
         };
         let body = Body::new(framing, self.content(&head.fields, delimiters), last_byte);
         out.frame(Frame::Response(Box::new(head)));
-        if upgraded {
+        if let Some(protocol) = protocol {
+            out.frame(Frame::Upgraded(protocol));
+            self.upgrade(protocol);
+        } else if upgraded {
             self.change_protocol("upgraded", out);
         } else {
             self.begin_body(body, delimiters, out);
@@ -324,7 +360,7 @@ impl Flow {
                 (*found, *aligned) = (false, true);
                 self.window.clear();
             }
-            State::Stopped => {}
+            State::Http2(_) | State::Stopped => {}
         }
     }
 
@@ -334,7 +370,7 @@ impl Flow {
             State::Body(mut body) => body.cut(out),
             State::Search { stream: Some(mut body), .. } => body.give_up(out),
             State::Head if !self.window.bytes().is_empty() => out.frame(Frame::Fault("head_cut")),
-            State::Head | State::Search { .. } | State::Stopped => {}
+            State::Head | State::Search { .. } | State::Http2(_) | State::Stopped => {}
         }
         self.window.clear();
         self.expected.clear();
@@ -352,7 +388,7 @@ impl Flow {
                 None
             }
             State::Search { stream, .. } => stream,
-            State::Head | State::Stopped => None,
+            State::Head | State::Http2(_) | State::Stopped => None,
         };
         out.frame(Frame::Fault(cause));
         // Which request the next response answers is not known either.
@@ -360,9 +396,25 @@ impl Flow {
         self.state = State::Search { stream, found: false, aligned };
     }
 
+    /// What follows is of another protocol.
+    fn upgrade(&mut self, protocol: Protocol) {
+        self.window.clear();
+        self.state = match protocol {
+            Protocol::Http2 => State::Http2(Box::new(Http2::responses(&self.limits))),
+        };
+    }
+
     fn change_protocol(&mut self, cause: &'static str, out: &mut impl Frames) {
         out.frame(Frame::Fault(cause));
         self.stop();
+    }
+}
+
+/// The protocol that a server agrees to, if it is one that can be read.
+fn protocol(fields: &Fields) -> Option<Protocol> {
+    match fields.value(Field::Upgrade)? {
+        "h2c" => Some(Protocol::Http2),
+        _ => None,
     }
 }
 
@@ -573,7 +625,7 @@ mod tests {
             ["response 101", "fault upgraded"]
         );
         let preface = format!("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n{}", session());
-        assert_eq!(read(requests, preface.as_bytes()).log, ["fault http2"]);
+        assert_eq!(read(requests, preface.as_bytes()).log, ["fault http2_resync"], "not what it announces");
         assert_cuts_do_not_matter(requests, &preface.as_bytes()[..60]);
         let connect = format!("CONNECT a:443 HTTP/1.1\r\n\r\n{}", session());
         assert_eq!(kinds(&read(requests, connect.as_bytes())), ["request CONNECT", "fault upgraded"]);

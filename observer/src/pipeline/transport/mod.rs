@@ -14,14 +14,19 @@
 //! | `head_cut` | the connection ended inside a head |
 //! | `sse_cut` | the body, or what is known of it, ended inside an event |
 //! | `content_encoding` | a compressed body, which is not read |
-//! | `upgraded`, `http2` | the connection left HTTP/1: all that follows is skipped |
+//! | `upgraded` | the connection left HTTP: all that follows is skipped |
+//! | `http2_resync` | bytes lost between the frames of HTTP/2, or a connection joined there: the next frame is searched |
+//! | `hpack` | compressed headers that cannot be read: they are known in part from here on |
+//! | `stream_limit` | too many streams at once: the oldest is given up |
 //! | `pipeline_limit` | too many requests without responses: methods of the oldest are forgotten |
 
 mod body;
 mod chunked;
 mod cursor;
 mod head;
+mod hpack;
 pub mod http1;
+pub mod http2;
 pub mod http_sse;
 mod resync;
 mod search;
@@ -56,6 +61,12 @@ impl Transport {
 /// What a framing found.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Frame<'a> {
+    /// What follows is of this one of many streams on the connection (HTTP/2). Texts of several may be open.
+    Stream(u32),
+    /// The sender ends the stream before its time.
+    Reset,
+    /// The server agrees: from here on the connection speaks this protocol.
+    Upgraded(Protocol),
     /// The head of an HTTP request.
     Request(Box<RequestHead>),
     /// The head of an HTTP response (final ones; `1xx` are skipped).
@@ -87,6 +98,13 @@ pub enum Frame<'a> {
     },
     /// Bytes that are not of this framing; the cause is a counter's label.
     Fault(&'static str),
+}
+
+/// What a connection that began as HTTP/1 goes on as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/2.
+    Http2,
 }
 
 /// Takes what a framing finds.
@@ -133,6 +151,8 @@ pub struct RequestHead {
     pub target: Box<str>,
     /// Header fields that matter, by [`Field`].
     pub fields: Fields,
+    /// Some of it could not be read: fields may be missing.
+    pub damaged: bool,
 }
 
 /// What is kept of a response's head.
@@ -144,6 +164,8 @@ pub struct ResponseHead {
     pub status: u16,
     /// Header fields that matter, by [`Field`].
     pub fields: Fields,
+    /// Some of it could not be read: fields may be missing.
+    pub damaged: bool,
 }
 
 /// Header fields that are kept.

@@ -19,6 +19,8 @@ pub struct Exchange {
     pub response: Option<Box<ResponseHead>>,
     /// Hash of the session that it belongs to.
     pub session: Option<u64>,
+    /// The stream of HTTP/2 on which it is.
+    pub stream: Option<u32>,
 }
 
 impl Exchange {
@@ -29,33 +31,65 @@ impl Exchange {
 }
 
 /// The exchanges of one connection that have not ended.
+///
+/// On HTTP/1 responses come in the order of the requests. On HTTP/2 each has its stream: the one that is
+/// [selected](Exchanges::select) is meant wherever one exchange is asked for.
 #[derive(Debug, Default)]
 pub struct Exchanges {
     queue: VecDeque<Exchange>,
     next: u64,
+    selected: Option<u32>,
 }
 
 impl Exchanges {
-    /// A request begins. Returns an exchange that had to go at the limit.
+    /// What follows is about this stream.
+    pub const fn select(&mut self, stream: u32) {
+        self.selected = Some(stream);
+    }
+
+    /// The stream that is meant, on HTTP/2.
+    pub const fn selected(&self) -> Option<u32> {
+        self.selected
+    }
+
+    /// The connection goes on in HTTP/2: the request that asked for it has become its first stream.
+    pub fn upgrade(&mut self) {
+        if let Some(exchange) = self.queue.front_mut() {
+            exchange.stream = Some(1);
+        }
+    }
+
+    /// A request begins. Returns an exchange that had to go: at the limit, or one on the same stream.
     pub fn begin(&mut self, request: Box<RequestHead>, limit: usize) -> Option<Exchange> {
-        self.queue.push_back(Exchange { number: self.next, request, response: None, session: None });
+        let before = self.place().filter(|_| self.selected.is_some());
+        let before = before.and_then(|index| self.queue.remove(index));
+        let (number, stream) = (self.next, self.selected);
+        self.queue.push_back(Exchange { number, request, response: None, session: None, stream });
         self.next += 1;
-        if self.queue.len() > limit { self.queue.pop_front() } else { None }
+        if self.queue.len() > limit { self.queue.pop_front() } else { before }
     }
 
     /// The exchange whose request is being sent: the newest.
     pub fn asking(&mut self) -> Option<&mut Exchange> {
-        self.queue.back_mut()
+        if self.selected.is_some() { self.answering() } else { self.queue.back_mut() }
     }
 
     /// The exchange whose response is being sent: the oldest.
     pub fn front(&self) -> Option<&Exchange> {
-        self.queue.front()
+        self.queue.get(self.place()?)
     }
 
     /// The same, to be changed.
     pub fn answering(&mut self) -> Option<&mut Exchange> {
-        self.queue.front_mut()
+        let place = self.place()?;
+        self.queue.get_mut(place)
+    }
+
+    fn place(&self) -> Option<usize> {
+        match self.selected {
+            None => (!self.queue.is_empty()).then_some(0),
+            selected => self.queue.iter().position(|exchange| exchange.stream == selected),
+        }
     }
 
     /// All of them, oldest first.
@@ -65,7 +99,8 @@ impl Exchanges {
 
     /// The response is over.
     pub fn end(&mut self) -> Option<Exchange> {
-        self.queue.pop_front()
+        let place = self.place()?;
+        self.queue.remove(place)
     }
 
     /// Takes out all but the newest `keep`, oldest first.
@@ -81,10 +116,12 @@ pub fn is_mcp(request: &RequestHead) -> bool {
         .any(|field| request.fields.value(field).is_some())
 }
 
-/// Whether a request may carry MCP: a JSON body, or a wish for an event stream.
+/// Whether a request may carry MCP, or lead to it: a JSON body, a wish for an event stream or another protocol.
 pub fn may_be_mcp(request: &RequestHead) -> bool {
     let has = |field, text: &str| request.fields.value(field).is_some_and(|value| value.contains(text));
     is_mcp(request)
+        || request.damaged
+        || request.fields.value(Field::Upgrade).is_some()
         || match &*request.method {
             "POST" => has(Field::ContentType, "json") || request.fields.value(Field::ContentType).is_none(),
             "GET" => has(Field::Accept, "text/event-stream"),

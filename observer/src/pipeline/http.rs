@@ -278,7 +278,7 @@ impl Pipeline {
                 // The client sends it again, elsewhere.
                 None if (300..400).contains(&status) => self.forget_redirected(call),
                 Some(end) => self.end_by_status(call, id, to, &envelope, end),
-                None if !whole && !is_event_stream(&exchange) && status == 200 => {
+                None if !whole && status == 200 && (!is_event_stream(&exchange) || is_coded(&exchange)) => {
                     self.end_by_status(call, id, to, &envelope, (Outcome::Ok, None));
                 }
                 None => self.leave_unanswered(call, &exchange, last_byte.at),
@@ -387,6 +387,11 @@ fn is_event_stream(exchange: &Exchange) -> bool {
     response
         .and_then(|head| head.fields.value(Field::ContentType))
         .is_some_and(|kind| kind.contains("event-stream"))
+}
+
+/// Whether the response is compressed: what its events are may not be known.
+fn is_coded(exchange: &Exchange) -> bool {
+    exchange.response.as_ref().is_some_and(|head| head.fields.value(Field::ContentEncoding).is_some())
 }
 
 /// Whether a revision is of the stateless era, in which a closed response is a cancellation.

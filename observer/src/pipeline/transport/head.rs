@@ -1,5 +1,6 @@
 //! The heads of HTTP/1 messages: what is kept of them, and how they say where the body ends.
 
+use super::coding::Codings;
 use super::{Field, Fields, RequestHead, ResponseHead};
 use crate::pipeline::limits::Limits;
 use crate::pipeline::reassembly::Mark;
@@ -13,8 +14,8 @@ pub(super) struct Delimiters {
     pub(super) coded: bool,
     /// `Transfer-Encoding` ends in `chunked`.
     pub(super) chunked: bool,
-    /// A coding other than `chunked` or `identity` was applied to the content.
-    pub(super) encoded: bool,
+    /// How the content is compressed.
+    pub(super) codings: Codings,
 }
 
 /// Reads a complete request head. `None`: it is none.
@@ -67,8 +68,6 @@ impl Delimiters {
         }
         let value = std::str::from_utf8(header.value).ok()?;
         let codings = || value.split(',').map(str::trim).filter(|coding| !coding.is_empty());
-        let plain =
-            |coding: &str| ["identity", "chunked"].iter().any(|name| coding.eq_ignore_ascii_case(name));
         if named("content-length") {
             // The same length may be repeated, in one field or several.
             for length in codings() {
@@ -78,7 +77,7 @@ impl Delimiters {
                 }
             }
         } else {
-            self.encoded |= !codings().all(plain);
+            self.codings.add(value);
             if named("transfer-encoding") {
                 self.coded = true;
                 self.chunked =

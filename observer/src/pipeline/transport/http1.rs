@@ -289,7 +289,7 @@ impl Flow {
         if connect {
             self.change_protocol("upgraded", out);
         } else {
-            self.begin_body(body, delimiters, out);
+            self.begin_body(body, out);
         }
         Some(())
     }
@@ -324,23 +324,20 @@ impl Flow {
         } else if upgraded {
             self.change_protocol("upgraded", out);
         } else {
-            self.begin_body(body, delimiters, out);
+            self.begin_body(body, out);
         }
         Some(())
     }
 
     fn content(&self, fields: &Fields, delimiters: Delimiters) -> Content {
-        if delimiters.encoded { Content::Other } else { Content::of(fields, &self.limits) }
+        Content::of(fields, delimiters.codings, &self.limits)
     }
 
-    fn begin_body(&mut self, mut body: Body, delimiters: Delimiters, out: &mut impl Frames) {
+    fn begin_body(&mut self, mut body: Body, out: &mut impl Frames) {
         if body.is_empty() {
             body.close(out);
             self.state = State::Head;
             return;
-        }
-        if delimiters.encoded {
-            out.frame(Frame::Fault("content_encoding"));
         }
         self.state = State::Body(body);
     }
@@ -580,7 +577,7 @@ mod tests {
                 "body true",
                 "response 200",
                 "fault content_encoding",
-                "body true",
+                "body false",
                 "response 200",
                 "begin",
                 "text",

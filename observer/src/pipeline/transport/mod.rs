@@ -13,7 +13,9 @@
 //! | `http_head`, `http_body`, `head_limit` | a head, a chunk or the length of a head that cannot be: likewise |
 //! | `head_cut` | the connection ended inside a head |
 //! | `sse_cut` | the body, or what is known of it, ended inside an event |
-//! | `content_encoding` | a compressed body, which is not read |
+//! | `content_encoding` | a compressed body that cannot be read, or no further |
+//! | `expansion_limit` | a compressed body that grows beyond measure: it is read no further |
+//! | `decoder_limit` | a compressed body whose decoder needs more memory than there is for it: it is not read |
 //! | `upgraded` | the connection left HTTP: all that follows is skipped |
 //! | `http2_resync` | bytes lost between the frames of HTTP/2, or a connection joined there: the next frame is searched |
 //! | `hpack` | compressed headers that cannot be read: they are known in part from here on |
@@ -22,6 +24,7 @@
 
 mod body;
 mod chunked;
+mod coding;
 mod cursor;
 mod head;
 mod hpack;

@@ -6,11 +6,12 @@ use crate::pipeline::limits::Limits;
 use crate::pipeline::reassembly::Mark;
 use crate::pipeline::time::Timestamp;
 use crate::pipeline::transport::body::{Body, Content, Framing};
+use crate::pipeline::transport::coding::Codings;
 use crate::pipeline::transport::cursor::Cursor;
 use crate::pipeline::transport::head::Name;
 use crate::pipeline::transport::hpack::Entry;
 use crate::pipeline::transport::resync::Side;
-use crate::pipeline::transport::{Fields, Frame, Frames, RequestHead, ResponseHead};
+use crate::pipeline::transport::{Field, Fields, Frame, Frames, RequestHead, ResponseHead};
 
 /// The streams whose bodies are being read, oldest first.
 #[derive(Debug)]
@@ -95,7 +96,9 @@ impl Streams {
             return;
         }
         let Head { method, target, status, fields, damaged } = head;
-        let mut body = Body::new(Framing::Close, Content::of(&fields, &self.limits), last_byte);
+        let mut codings = Codings::None;
+        codings.add(fields.value(Field::ContentEncoding).unwrap_or_default());
+        let mut body = Body::new(Framing::Close, Content::of(&fields, codings, &self.limits), last_byte);
         let first_byte = Some(first_byte);
         let frame = match side {
             Side::Requests if method.is_none() && !damaged => return,

@@ -1,0 +1,163 @@
+//! Compressed bodies: `gzip`, `deflate`, `br` and `zstd`, decoded as they come and within bounds.
+//!
+//! In: the coded bytes in any portions. Out: all that they stand for so far, handed on at once, so that an event has
+//! the time of the bytes that completed it. (Not with `zstd`, whose decoder keeps a window back until its frame ends.)
+
+mod brotli;
+mod gzip;
+mod zstd;
+
+use crate::pipeline::limits::{Limits, Share};
+
+/// How a body is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Coding {
+    /// RFC 1952.
+    Gzip,
+    /// RFC 1950, or what some take it for: RFC 1951.
+    Deflate,
+    /// RFC 7932.
+    Brotli,
+    /// RFC 8878.
+    Zstd,
+}
+
+/// What a list of codings comes to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Codings {
+    /// The body is as it is.
+    #[default]
+    None,
+    /// It is compressed once.
+    One(Coding),
+    /// In another way, or twice.
+    Unknown,
+}
+
+impl Codings {
+    /// Adds those of a header field's value. `chunked` is none of them.
+    pub(super) fn add(&mut self, value: &str) {
+        for name in value.split(',').map(str::trim) {
+            let is = |names: &[&str]| names.iter().any(|other| name.eq_ignore_ascii_case(other));
+            let coding = match () {
+                () if is(&["", "identity", "chunked"]) => continue,
+                () if is(&["gzip", "x-gzip"]) => Some(Coding::Gzip),
+                () if is(&["deflate"]) => Some(Coding::Deflate),
+                () if is(&["br"]) => Some(Coding::Brotli),
+                () if is(&["zstd"]) => Some(Coding::Zstd),
+                () => None,
+            };
+            *self = match (*self, coding) {
+                (Self::None, Some(coding)) => Self::One(coding),
+                _ => Self::Unknown,
+            };
+        }
+    }
+}
+
+/// Decodes one body.
+pub(super) struct Decoder {
+    kind: Kind,
+    bounds: Bounds,
+    /// What it may take of the memory of all decoders, once that is known.
+    share: Option<Share>,
+    limits: Limits,
+}
+
+enum Kind {
+    Gzip(gzip::Gzip),
+    Deflate(gzip::Deflate),
+    Brotli(brotli::Brotli),
+    Zstd(zstd::Zstd),
+}
+
+/// How far a body has grown.
+struct Bounds {
+    coded: u64,
+    decoded: u64,
+    most: u64,
+    ratio: u64,
+}
+
+/// Why a body cannot be read further; a counter's label.
+pub(super) type Fault = &'static str;
+
+const BROKEN: Fault = "content_encoding";
+const TOO_LARGE: Fault = "expansion_limit";
+const NO_ROOM: Fault = "decoder_limit";
+
+impl std::fmt::Debug for Decoder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Decoder").field("coded", &self.bounds.coded).finish_non_exhaustive()
+    }
+}
+
+impl Decoder {
+    /// At the start of a body.
+    pub(super) fn new(coding: Coding, limits: &Limits) -> Self {
+        let kind = match coding {
+            Coding::Gzip => Kind::Gzip(gzip::Gzip::new()),
+            Coding::Deflate => Kind::Deflate(gzip::Deflate::new()),
+            Coding::Brotli => Kind::Brotli(brotli::Brotli::new()),
+            Coding::Zstd => Kind::Zstd(zstd::Zstd::new(limits.decoder_window_bytes)),
+        };
+        let (most, ratio) = (limits.unexpanded_bytes, limits.expansion);
+        Self { kind, bounds: Bounds { coded: 0, decoded: 0, most, ratio }, share: None, limits: limits.clone() }
+    }
+
+    /// Messages that are compressed one by one, with what was before them as dictionary.
+    pub(super) fn of_messages(limits: &Limits) -> Self {
+        Self { kind: Kind::Deflate(gzip::Deflate::raw()), ..Self::new(Coding::Deflate, limits) }
+    }
+
+    /// Decodes the next bytes. After a fault nothing more can be.
+    pub(super) fn push(&mut self, coded: &[u8], out: &mut dyn FnMut(&[u8])) -> Result<(), Fault> {
+        if self.share.is_none() {
+            let Some(window) = self.window(coded) else { return Ok(()) };
+            if window > self.limits.decoder_window_bytes {
+                return Err(NO_ROOM);
+            }
+            self.share = Some(self.limits.decoders.take(window + STATE_BYTES).ok_or(NO_ROOM)?);
+        }
+        self.bounds.coded += coded.len() as u64;
+        let bounds = &mut self.bounds;
+        let mut checked = |bytes: &[u8]| {
+            bounds.decoded += bytes.len() as u64;
+            let most = bounds.most.max(bounds.coded.saturating_mul(bounds.ratio));
+            if bounds.decoded > most {
+                return Err(TOO_LARGE);
+            }
+            out(bytes);
+            Ok(())
+        };
+        match &mut self.kind {
+            Kind::Gzip(gzip) => gzip.push(coded, &mut checked),
+            Kind::Deflate(deflate) => deflate.push(coded, &mut checked),
+            Kind::Brotli(brotli) => brotli.push(coded, &mut checked),
+            Kind::Zstd(zstd) => zstd.push(coded, &mut checked),
+        }
+    }
+
+    /// The window that the body asks for; its first bytes may tell.
+    fn window(&self, coded: &[u8]) -> Option<u64> {
+        match self.kind {
+            Kind::Gzip(_) | Kind::Deflate(_) => Some(32 << 10),
+            Kind::Brotli(_) => coded.first().map(|first| brotli::window(*first)),
+            // It refuses larger ones itself, and takes no more than it needs.
+            Kind::Zstd(_) => Some(ZSTD_WINDOW_BYTES),
+        }
+    }
+}
+
+/// Takes decoded bytes.
+type Out<'a> = dyn FnMut(&[u8]) -> Result<(), Fault> + 'a;
+
+/// What a decoder needs beside its window.
+const STATE_BYTES: u64 = 64 << 10;
+/// What RFC 9659 allows on the web.
+const ZSTD_WINDOW_BYTES: u64 = 8 << 20;
+/// Decoded bytes handed on together.
+const PORTION: usize = 8 << 10;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,2 @@
+//! Bodies as real encoders write them.
+

@@ -14,6 +14,7 @@ use super::reader::{Envelope, Kind, Reader};
 use super::reassembly::stream::Flow;
 use super::reassembly::twin::{End, Medium, Place};
 use super::time::Timestamp;
+use super::transport::Transport;
 use super::transport::streamable_http::Exchanges;
 
 /// Whether a connection carries MCP.
@@ -62,6 +63,8 @@ pub struct Connection {
     pub socket: Option<Place>,
     /// For a socket: at which ends the plaintext of its TLS is read.
     pub is_read_inside_tls: [bool; 2],
+    /// Whether it began as HTTP and carries messages of WebSocket.
+    pub upgraded: bool,
     /// When its MCP session began.
     pub session_since: Option<Timestamp>,
 }
@@ -129,8 +132,14 @@ impl Connection {
             unproven: Vec::new(),
             socket: None,
             is_read_inside_tls: [false; 2],
+            upgraded: false,
             session_since: None,
         }
+    }
+
+    /// How messages travel on it, without HTTP around each.
+    pub const fn transport(&self) -> Transport {
+        if self.upgraded { Transport::WebSocket } else { Transport::Stdio }
     }
 
     /// The process at `end`.

@@ -12,7 +12,7 @@ use super::reassembly::Piece;
 use super::reassembly::stream::Moved;
 use super::reassembly::twin::{ConnectionId, End, Place};
 use super::time::Timestamp;
-use super::transport::Protocol;
+use super::transport::Carrier;
 
 /// Streams with MCP that are passed over in one search for one without.
 const MOST_PASSED_OVER: usize = 64;
@@ -219,11 +219,7 @@ impl Pipeline {
                 }
             }
             Found::Reset => self.reset_exchange(id, to),
-            Found::Upgraded(Protocol::Http2) => {
-                if let Some(connection) = self.connections.value_mut(&id) {
-                    connection.exchanges.upgrade();
-                }
-            }
+            Found::Upgraded(protocol) => self.upgrade(id, to, protocol),
             Found::Request(head) => self.take_request_head(id, to, head),
             Found::Response(head) => self.take_response_head(id, head),
             Found::Endpoint(text) => self.take_endpoint(id, &text),
@@ -248,6 +244,12 @@ impl Pipeline {
                 }
             }
             Found::Text(envelope, messages) => {
+                let kind = if envelope.carrier == Carrier::WebSocketMessage {
+                    self.connections.value_mut(&id).into_iter().for_each(|joined| joined.upgraded = true);
+                    Kind::Lines
+                } else {
+                    kind
+                };
                 for message in messages {
                     match kind {
                         Kind::Lines => self.take_line(id, to, &envelope, message),

@@ -16,7 +16,7 @@ use super::reassembly::twin::{ConnectionId, End, Medium};
 use super::time::Timestamp;
 use super::transport::http_sse::endpoint_target;
 use super::transport::streamable_http::{Exchange, is_mcp, may_be_mcp};
-use super::transport::{Carrier, Field, RequestHead, ResponseHead};
+use super::transport::{Carrier, Field, Protocol, RequestHead, ResponseHead};
 
 impl Pipeline {
     /// The head of a request that came towards `to`.
@@ -311,6 +311,21 @@ impl Pipeline {
             None => (at, Outcome::Abandoned),
         };
         self.calls.doom(call, until, outcome);
+    }
+
+    /// The server has agreed to go on in another protocol; `to` is the client.
+    pub(super) fn upgrade(&mut self, id: ConnectionId, to: End, protocol: Protocol) {
+        let Some(connection) = self.connections.value_mut(&id) else { return };
+        match protocol {
+            Protocol::Http2 => connection.exchanges.upgrade(),
+            Protocol::WebSocket(_) => {
+                connection.exchanges.end();
+                connection.upgraded = true;
+            }
+        }
+        if let Some(reader) = &mut connection.way_mut(to.other()).reader {
+            reader.upgrade(protocol);
+        }
     }
 
     /// The peer of `to` ends a stream of HTTP/2 before its time.

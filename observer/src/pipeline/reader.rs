@@ -11,6 +11,7 @@ use super::time::Timestamp;
 use super::transport::http1::{self, Requests, Responses};
 use super::transport::http2::{self, Http2};
 use super::transport::stdio::Lines;
+use super::transport::websocket::{self, Messages};
 use super::transport::{Carrier, Frame, Frames, Protocol, RequestHead, ResponseHead, SseKind};
 
 /// A message text without its content.
@@ -65,6 +66,7 @@ enum Framing {
     Requests(Box<Requests>),
     Responses(Box<Responses>),
     Http2(Box<Http2>),
+    WebSocket(Box<Messages>),
 }
 
 /// The beginning of a flow.
@@ -133,7 +135,7 @@ impl Reader {
     pub fn kind(&self) -> Kind {
         match &self.framing {
             Framing::Unknown(_) => Kind::Unknown,
-            Framing::Lines(_) => Kind::Lines,
+            Framing::Lines(_) | Framing::WebSocket(_) => Kind::Lines,
             Framing::Requests(_) => Kind::Requests,
             Framing::Responses(_) => Kind::Responses,
             Framing::Http2(http2) => match http2.is_requests() {
@@ -188,6 +190,7 @@ impl Reader {
             Guess::Lines => Framing::Lines(Box::new(Lines::new(limits))),
             Guess::Requests => Framing::Requests(Box::new(Requests::new(limits))),
             Guess::Responses => Framing::Responses(Box::new(Responses::new(limits))),
+            Guess::WebSocket => Framing::WebSocket(Box::new(Messages::joined(limits))),
             Guess::Http2Server if first.gap.is_none() => Framing::Http2(Box::new(Http2::responses(limits))),
             Guess::Http2Server | Guess::Http2 => Framing::Http2(Box::new(Http2::joined(limits))),
         };
@@ -208,6 +211,7 @@ impl Reader {
             Framing::Requests(framing) => framing.push(piece, &mut sink),
             Framing::Responses(framing) => framing.push(piece, &mut sink),
             Framing::Http2(framing) => framing.push(piece, &mut sink),
+            Framing::WebSocket(framing) => framing.push(piece, &mut sink),
         }
     }
 
@@ -217,7 +221,7 @@ impl Reader {
             Framing::Requests(framing) => framing.forget_stream(stream),
             Framing::Responses(framing) => framing.forget_stream(stream),
             Framing::Http2(framing) => framing.forget(stream),
-            Framing::Unknown(_) | Framing::Lines(_) => {}
+            Framing::Unknown(_) | Framing::Lines(_) | Framing::WebSocket(_) => {}
         }
         if self.parked.current == stream {
             self.text.reset();
@@ -232,6 +236,13 @@ impl Reader {
         }
         if let Framing::Responses(responses) = &mut self.framing {
             responses.expect_response(method);
+        }
+    }
+
+    /// The server has agreed to go on in another protocol; these are the client's bytes.
+    pub fn upgrade(&mut self, protocol: Protocol) {
+        if let Framing::Requests(requests) = &mut self.framing {
+            requests.upgrade(protocol);
         }
     }
 
@@ -260,6 +271,8 @@ enum Guess {
     Http2Server,
     /// Frames, of whichever side.
     Http2,
+    /// A frame of WebSocket.
+    WebSocket,
 }
 
 /// Bytes after which a start is recognised or foreign, but for blanks.
@@ -285,6 +298,11 @@ fn recognise(data: &[u8], lines: bool) -> Guess {
     match http2::begins_with_frame(data) {
         Some(true) if http2::begins_with_settings(data) => return Guess::Http2Server,
         Some(true) => return Guess::Http2,
+        None if !data.is_empty() => return Guess::TooShort,
+        Some(false) | None => {}
+    }
+    match websocket::begins_with_text(data) {
+        Some(true) => return Guess::WebSocket,
         None if !data.is_empty() => return Guess::TooShort,
         Some(false) | None => {}
     }

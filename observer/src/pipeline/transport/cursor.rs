@@ -25,6 +25,11 @@ impl<'a> Cursor<'a> {
         Self { at: coded.at, position: coded.position, rest, coded_until: Some(until) }
     }
 
+    /// `rest` instead of what is not read yet, byte for byte.
+    pub(super) const fn with<'b>(&self, rest: &'b [u8]) -> Cursor<'b> {
+        Cursor { at: self.at, position: self.position, rest, coded_until: self.coded_until }
+    }
+
     /// What is not read yet.
     pub(super) const fn rest(&self) -> &'a [u8] {
         self.rest

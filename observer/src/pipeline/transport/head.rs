@@ -177,6 +177,7 @@ static KEPT: &[(&str, Field, Form)] = &[
     ("traceparent", Field::TraceParent, Form::AsIs),
     ("authorization", Field::AuthorizationScheme, Form::Scheme),
     ("upgrade", Field::Upgrade, Form::LowerCase),
+    ("sec-websocket-extensions", Field::WebSocketExtensions, Form::LowerCase),
 ];
 
 /// More header fields than common servers accept (100 in Node's, hyper's and Apache's defaults).

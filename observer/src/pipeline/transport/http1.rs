@@ -13,6 +13,7 @@ use super::cursor::Cursor;
 use super::head::{self, Delimiters};
 use super::http2::Http2;
 use super::resync::{self, Head, Side, Window};
+use super::websocket::{Compression, Messages};
 use super::{Field, Fields, Frame, Frames, Protocol};
 use crate::pipeline::limits::Limits;
 use crate::pipeline::reassembly::{Mark, Piece};
@@ -31,6 +32,11 @@ impl Requests {
     /// Takes the next piece of the flow.
     pub fn push(&mut self, piece: Piece<'_>, out: &mut impl Frames) {
         self.0.push(piece, out);
+    }
+
+    /// The server has agreed to go on in another protocol.
+    pub fn upgrade(&mut self, protocol: Protocol) {
+        self.0.upgrade(protocol);
     }
 
     /// The server has ended this stream of HTTP/2.
@@ -96,7 +102,7 @@ pub(super) struct Flow {
 ///               | head: as from Head
 ///                `- chunk of an event stream: Body
 /// ```
-/// From `Head`, `Http2` and `Stopped` are reached when the connection changes to another protocol.
+/// From `Head`, `Http2`, `WebSocket` and `Stopped` are reached when the connection changes to another protocol.
 #[derive(Debug)]
 pub(super) enum State {
     Head,
@@ -110,6 +116,7 @@ pub(super) enum State {
     },
     Body(Body),
     Http2(Box<Http2>),
+    WebSocket(Box<Messages>),
     Stopped,
 }
 
@@ -154,8 +161,10 @@ impl Flow {
         if std::mem::take(&mut self.shed) {
             out.frame(Frame::Fault("pipeline_limit"));
         }
-        if let State::Http2(http2) = &mut self.state {
-            return http2.push(piece, out);
+        match &mut self.state {
+            State::Http2(http2) => return http2.push(piece, out),
+            State::WebSocket(messages) => return messages.push(piece, out),
+            State::Head | State::Search { .. } | State::Body(_) | State::Stopped => {}
         }
         match piece {
             Piece::Data { at, position, data } => {
@@ -179,6 +188,7 @@ impl Flow {
                 Progress::Lost => self.lose("http_body", false, out),
             },
             State::Http2(http2) => http2.read(cursor, out),
+            State::WebSocket(messages) => messages.read(cursor, out),
             State::Stopped => {
                 cursor.take(usize::MAX);
             }
@@ -357,7 +367,7 @@ impl Flow {
                 (*found, *aligned) = (false, true);
                 self.window.clear();
             }
-            State::Http2(_) | State::Stopped => {}
+            State::Http2(_) | State::WebSocket(_) | State::Stopped => {}
         }
     }
 
@@ -367,7 +377,7 @@ impl Flow {
             State::Body(mut body) => body.cut(out),
             State::Search { stream: Some(mut body), .. } => body.give_up(out),
             State::Head if !self.window.bytes().is_empty() => out.frame(Frame::Fault("head_cut")),
-            State::Head | State::Search { .. } | State::Http2(_) | State::Stopped => {}
+            State::Head | State::Search { .. } | State::Http2(_) | State::WebSocket(_) | State::Stopped => {}
         }
         self.window.clear();
         self.expected.clear();
@@ -385,7 +395,7 @@ impl Flow {
                 None
             }
             State::Search { stream, .. } => stream,
-            State::Head | State::Http2(_) | State::Stopped => None,
+            State::Head | State::Http2(_) | State::WebSocket(_) | State::Stopped => None,
         };
         out.frame(Frame::Fault(cause));
         // Which request the next response answers is not known either.
@@ -396,8 +406,17 @@ impl Flow {
     /// What follows is of another protocol.
     fn upgrade(&mut self, protocol: Protocol) {
         self.window.clear();
-        self.state = match protocol {
-            Protocol::Http2 => State::Http2(Box::new(Http2::responses(&self.limits))),
+        let limits = &self.limits;
+        self.state = match (protocol, self.side) {
+            // The client begins with its preface, which tells.
+            (Protocol::Http2, Side::Requests) => State::Head,
+            (Protocol::Http2, Side::Responses) => State::Http2(Box::new(Http2::responses(limits))),
+            (Protocol::WebSocket(compression), Side::Requests) => {
+                State::WebSocket(Box::new(Messages::of_client(compression, limits)))
+            }
+            (Protocol::WebSocket(compression), Side::Responses) => {
+                State::WebSocket(Box::new(Messages::of_server(compression, limits)))
+            }
         };
     }
 
@@ -411,6 +430,7 @@ impl Flow {
 fn protocol(fields: &Fields) -> Option<Protocol> {
     match fields.value(Field::Upgrade)? {
         "h2c" => Some(Protocol::Http2),
+        "websocket" => Some(Protocol::WebSocket(Compression::of(fields))),
         _ => None,
     }
 }
@@ -618,7 +638,7 @@ mod tests {
     fn another_protocol_is_left_alone() {
         let ping = json(PING);
         assert_eq!(
-            found(&format!("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n{ping}")),
+            found(&format!("HTTP/1.1 101 Switching Protocols\r\nUpgrade: tcp\r\n\r\n{ping}")),
             ["response 101", "fault upgraded"]
         );
         let preface = format!("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n{}", session());

@@ -18,6 +18,7 @@
 //! | `decoder_limit` | a compressed body whose decoder needs more memory than there is for it: it is not read |
 //! | `upgraded` | the connection left HTTP: all that follows is skipped |
 //! | `http2_resync` | bytes lost between the frames of HTTP/2, or a connection joined there: the next frame is searched |
+//! | `websocket_resync` | the same for the messages of WebSocket |
 //! | `hpack` | compressed headers that cannot be read: they are known in part from here on |
 //! | `stream_limit` | too many streams at once: the oldest is given up |
 //! | `pipeline_limit` | too many requests without responses: methods of the oldest are forgotten |
@@ -36,6 +37,7 @@ mod search;
 mod sse;
 pub mod stdio;
 pub mod streamable_http;
+pub mod websocket;
 
 use super::reassembly::Mark;
 
@@ -48,6 +50,8 @@ pub enum Transport {
     StreamableHttp,
     /// HTTP with an event stream and a second endpoint (2024-11-05).
     HttpSse,
+    /// Messages of WebSocket.
+    WebSocket,
 }
 
 impl Transport {
@@ -57,6 +61,7 @@ impl Transport {
             Self::Stdio => "stdio",
             Self::StreamableHttp => "streamable_http",
             Self::HttpSse => "http_sse",
+            Self::WebSocket => "websocket",
         }
     }
 }
@@ -108,6 +113,8 @@ pub enum Frame<'a> {
 pub enum Protocol {
     /// HTTP/2.
     Http2,
+    /// WebSocket.
+    WebSocket(Option<websocket::Compression>),
 }
 
 /// Takes what a framing finds.
@@ -121,6 +128,8 @@ pub trait Frames {
 pub enum Carrier {
     /// One line of a pipe or Unix stream.
     StdioLine,
+    /// A message of WebSocket.
+    WebSocketMessage,
     /// The body of an HTTP message.
     HttpBody,
     /// One event of an event stream in an HTTP response.
@@ -198,6 +207,8 @@ pub enum Field {
     AuthorizationScheme,
     /// `Upgrade`, in lower case.
     Upgrade,
+    /// `Sec-WebSocket-Extensions`, in lower case.
+    WebSocketExtensions,
 }
 
 /// The kept header fields of one head.

@@ -6,6 +6,7 @@ use std::ops::Range;
 use super::http1::{Requests, Responses};
 use super::http2::Http2;
 use super::stdio::Lines;
+use super::websocket::Messages;
 use super::{Frame, Frames};
 use crate::pipeline::jsonrpc::skim::{Skim, Skimmed};
 use crate::pipeline::jsonrpc::{Message, MessageId, Shape};
@@ -19,6 +20,12 @@ pub(super) trait Framing {
 }
 
 impl Framing for Lines {
+    fn push(&mut self, piece: Piece<'_>, out: &mut Recorder) {
+        self.push(piece, out);
+    }
+}
+
+impl Framing for Messages {
     fn push(&mut self, piece: Piece<'_>, out: &mut Recorder) {
         self.push(piece, out);
     }

@@ -7,7 +7,7 @@
 mod frame;
 mod streams;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use super::cursor::Cursor;
 use super::hpack::Hpack;

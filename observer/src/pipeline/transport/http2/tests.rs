@@ -10,26 +10,26 @@ use crate::pipeline::transport::tests::{
 
 /// Writes one direction, with a table of headers as an encoder keeps it.
 #[derive(Default)]
-struct Peer {
+pub(crate) struct Peer {
     table: Vec<(String, String)>,
-    bytes: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl Peer {
-    fn client() -> Self {
+    pub(crate) fn client() -> Self {
         let mut peer = Self { bytes: b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), ..Self::default() };
         peer.frame(4, 0, 0, &[0, 3, 0, 0, 0, 100]);
         peer
     }
 
-    fn server() -> Self {
+    pub(crate) fn server() -> Self {
         let mut peer = Self::default();
         peer.frame(4, 0, 0, &[]);
         peer.frame(4, 1, 0, &[]);
         peer
     }
 
-    fn frame(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
+    pub(crate) fn frame(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
         let len = u32::try_from(payload.len()).unwrap().to_be_bytes();
         self.bytes.extend([len[1], len[2], len[3], kind, flags]);
         self.bytes.extend(stream.to_be_bytes());
@@ -61,26 +61,31 @@ impl Peer {
         block
     }
 
-    fn head(&mut self, stream: u32, flags: u8, fields: &[(&str, &str)]) {
+    pub(crate) fn head(&mut self, stream: u32, flags: u8, fields: &[(&str, &str)]) {
         let block = self.block(fields);
         self.frame(1, 4 | flags, stream, &block);
     }
 
-    fn post(&mut self, stream: u32, body: &str) {
+    /// What was written since the last time.
+    pub(crate) fn take(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.bytes)
+    }
+
+    pub(crate) fn post(&mut self, stream: u32, body: &str) {
         self.head(stream, 0, &POST);
         self.frame(0, 1, stream, body.as_bytes());
     }
 }
 
-const POST: [(&str, &str); 5] = [
+pub(crate) const POST: [(&str, &str); 5] = [
     (":method", "POST"),
     (":path", "/mcp"),
     (":authority", "localhost:1"),
     ("content-type", "application/json"),
     ("mcp-session-id", "s1"),
 ];
-const OK: [(&str, &str); 2] = [(":status", "200"), ("content-type", "application/json")];
-const EVENTS: [(&str, &str); 2] = [(":status", "200"), ("content-type", "text/event-stream")];
+pub(crate) const OK: [(&str, &str); 2] = [(":status", "200"), ("content-type", "application/json")];
+pub(crate) const EVENTS: [(&str, &str); 2] = [(":status", "200"), ("content-type", "text/event-stream")];
 
 fn call(id: u32) -> String {
     format!(r#"{{"method":"tools/call","params":{{"name":"t{id}"}},"jsonrpc":"2.0","id":{id}}}"#)
@@ -162,7 +167,7 @@ fn streams_are_told_apart() {
     assert!(!requests.log.iter().any(|line| line.starts_with("fault")), "{:#?}", requests.log);
     let answers = read(server, &answers_of_a_session());
     let number = |id| format!("Id(Number({id:?}))");
-    assert_eq!(ids(&answers), ["3", "1", "5"].map(number), "{:#?}", answers.log);
+    assert_eq!(ids(&answers), ["3", "5", "1"].map(number), "{:#?}", answers.log);
     let ends: Vec<_> = answers.log.iter().filter(|line| line.starts_with("body end")).collect();
     assert_eq!(ends.len(), 4);
     assert!(ends.iter().all(|line| line.ends_with("true")), "{:#?}", answers.log);
@@ -222,11 +227,7 @@ fn a_connection_joined_late_is_read_from_the_next_frame_on() {
 #[test]
 fn a_hole_in_a_body_leaves_the_others_alone() {
     let bytes = answers_of_a_session();
-    let lost = bytes.windows(3).position(|part| part == b"cont").map_or(0, |at| at);
-    assert_eq!(lost, 0);
-    let lost = bytes.windows(7).position(|part| part == b"content").unwrap();
     let inside = bytes.windows(9).position(|part| part == b"\"content\"").unwrap();
-    assert!(inside >= lost);
     let read = read_lossy(server, &bytes, inside..inside + 5);
     assert_eq!(ids(&read).len(), 2, "{:#?}", read.log);
     assert!(!read.log.iter().any(|line| line.starts_with("fault")), "{:#?}", read.log);

@@ -15,8 +15,10 @@ use super::reassembly::Mark;
 use super::reassembly::twin::{ConnectionId, End, Medium};
 use super::time::Timestamp;
 use super::transport::http_sse::endpoint_target;
-use super::transport::streamable_http::{Exchange, is_mcp, may_be_mcp};
+use super::mcp::meta;
+use super::transport::streamable_http::{Exchange, is_mcp, may_be_mcp, mcp_name};
 use super::transport::{Carrier, Field, Protocol, RequestHead, ResponseHead};
+use super::unseen_endpoint::may_be_of_2024;
 
 impl Pipeline {
     /// The head of a request that came towards `to`.
@@ -60,6 +62,9 @@ impl Pipeline {
 
     /// The session that a request belongs to: by its session header, or by the address that it is posted to.
     fn session_of(&self, id: ConnectionId, to: End, head: &RequestHead) -> Option<u64> {
+        if head.fields.value(Field::McpMethod).is_some() {
+            return None; // the stateless era: a session's header is left aside
+        }
         if let Some(session) = head.fields.value(Field::SessionId) {
             return Some(hash(&(self.server_key(id, to, head), session)));
         }
@@ -69,7 +74,7 @@ impl Pipeline {
 
     /// Tells servers apart: the same session id or path may be in use at several, and a gateway may hand a
     /// session id on.
-    fn server_key(&self, id: ConnectionId, server: End, head: &RequestHead) -> u64 {
+    pub(super) fn server_key(&self, id: ConnectionId, server: End, head: &RequestHead) -> u64 {
         let Some(connection) = self.connections.value(&id) else { return 0 };
         let host = head.fields.value(Field::Host);
         match connection.medium {
@@ -90,6 +95,12 @@ impl Pipeline {
         }
         let Some(connection) = self.connections.value_mut(&id) else { return };
         connection.way_mut(server.other()).unread = 0;
+        if head.status >= 300
+            && connection.exchanges.iter().count() == 1
+            && let Some(reader) = &mut connection.way_mut(server).reader
+        {
+            reader.refuse_body();
+        }
         let Some(exchange) = connection.exchanges.answering() else { return };
         exchange.response = Some(head);
         if let (Some(key), Some(name)) = (key, session) {
@@ -128,6 +139,8 @@ impl Pipeline {
         };
         let (number, session, modern) = (exchange.number, exchange.session, exchange.is_modern());
         let damaged = exchange.request.damaged;
+        let posted_to = (session.is_none() && may_be_of_2024(&exchange.request)).then(|| exchange.request.clone());
+        let named = exchange.request.fields.value(Field::McpName).map(mcp_name);
         let version = exchange.request.fields.value(Field::ProtocolVersion).map(std::sync::Arc::<str>::from);
         let transport = self.http_transport(session);
         let own = [Some((Scope::Exchange(id, number), AskedBy::Client)), client_scope(session)];
@@ -138,6 +151,10 @@ impl Pipeline {
                     return;
                 };
                 call.exchange = Some(number);
+                call.posted_to = posted_to;
+                if let (None, Some(name)) = (&call.subject, named) {
+                    call.subject = meta::subject_named(&call.method, &name); // a hole was where the body has it
+                }
                 call.whole &= !damaged;
                 call.session = session.filter(|_| !modern);
                 call.revision = call.revision.or(version);
@@ -208,7 +225,13 @@ impl Pipeline {
                     }
                 };
                 let answer = Answer { connection: id, to, envelope, message: &message };
-                match (call, &message.id) {
+                let adopted = match (call, &message.id, &envelope.carrier) {
+                    (None, MessageId::Id(answer_id), Carrier::SseEvent { .. }) if session.is_none() => {
+                        self.adopt_answer(id, to, answer_id)
+                    }
+                    _ => None,
+                };
+                match (call.or(adopted), &message.id) {
                     (Some(call), _) => self.answer(call, &answer),
                     (None, MessageId::Id(answer_id)) if message.shape() != Shape::Unknown => {
                         let answer_id = answer_id.clone();
@@ -284,7 +307,9 @@ impl Pipeline {
                 None => self.leave_unanswered(call, &exchange, last_byte.at),
             }
         }
-        if &*exchange.request.method == "DELETE" && (200..300).contains(&status) {
+        let deleted = &*exchange.request.method == "DELETE" && (200..300).contains(&status);
+        let unknown = status == 404 && exchange.request.fields.value(Field::SessionId).is_some();
+        if deleted || unknown && !exchange.is_modern() {
             self.end_http_session(id, exchange.session);
         }
         let Some(connection) = self.connections.value_mut(&id) else { return };
@@ -303,11 +328,13 @@ impl Pipeline {
         if exchange.session.is_some() && accepted {
             return; // HTTP+SSE of 2024: the answer comes on the event stream
         }
+        let elsewhere = accepted && self.calls.call(call).is_some_and(|open| open.posted_to.is_some());
         let modern = self.calls.call(call).is_some_and(|open| is_modern(open.revision.as_deref()))
             || exchange.is_modern();
         let (until, outcome) = match exchange.session {
             _ if modern => (at, Outcome::Cancelled),
             Some(_) => (at.after(self.settings.limits.resume_for), Outcome::Abandoned),
+            None if elsewhere => (at.after(self.settings.limits.resume_for), Outcome::Abandoned),
             None => (at, Outcome::Abandoned),
         };
         self.calls.doom(call, until, outcome);

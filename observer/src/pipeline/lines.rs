@@ -105,6 +105,7 @@ impl Pipeline {
             connection: id,
             asker: to.other(),
             exchange: None,
+            posted_to: None,
             method: message.method.clone()?,
             id: request_id.clone(),
             subject: meta::subject(message),

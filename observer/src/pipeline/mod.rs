@@ -9,7 +9,7 @@
 //!
 //! The stages are the folders; the files beside them join the stages: [`reader`] for one flow, `feed` for one
 //! record, `ends` for what is over, `lines` and `http` for one message, `completion` for one call, `settle` for a
-//! call seen from both ends, `sessions` and `parties` for what surrounds it.
+//! call seen from both ends, `sessions`, `parties` and `unseen_endpoint` for what surrounds it.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::indexing_slicing, clippy::unwrap_used)]
 #![deny(clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking"))]
@@ -38,6 +38,7 @@ mod settle;
 mod tests;
 pub mod time;
 pub mod transport;
+mod unseen_endpoint;
 
 use std::collections::VecDeque;
 

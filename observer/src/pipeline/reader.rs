@@ -239,6 +239,13 @@ impl Reader {
         }
     }
 
+    /// The server has refused the body of a request before it came.
+    pub fn refuse_body(&mut self) {
+        if let Framing::Requests(requests) = &mut self.framing {
+            requests.refuse_body();
+        }
+    }
+
     /// The server has agreed to go on in another protocol; these are the client's bytes.
     pub fn upgrade(&mut self, protocol: Protocol) {
         if let Framing::Requests(requests) = &mut self.framing {

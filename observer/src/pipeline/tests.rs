@@ -3,6 +3,7 @@
 mod ends;
 mod http;
 mod http2;
+mod http_rules;
 mod hostile;
 mod stdio;
 mod tls;

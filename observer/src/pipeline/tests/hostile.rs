@@ -44,3 +44,29 @@ fn a_body_that_cannot_be_decoded_still_ends_its_call() {
     }
     assert_eq!(host.calls().len(), 2);
 }
+
+fn gzip(text: &str) -> Vec<u8> {
+    let head = [0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 3];
+    [&head[..], &miniz_oxide::deflate::compress_to_vec(text.as_bytes(), 6), &[0; 8]].concat()
+}
+
+#[test]
+fn requests_and_answers_may_be_compressed() {
+    let mut host = Host::new();
+    connect(&mut host, 1, 2, 4000);
+    let body = gzip(call(1, "t").trim_end());
+    let head = format!(
+        "POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    host.ask([head.as_bytes(), &body].concat());
+    let body = gzip(result(1).trim_end());
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    host.answer([head.as_bytes(), &body].concat());
+    assert_eq!(host.outcomes(), [("tools/call", Outcome::Ok)]);
+    assert_eq!(host.calls()[0].certainty, Certainty::Whole);
+    assert_eq!(host.calls()[0].response_bytes, result(1).trim_end().len() as u64, "the text counts");
+}

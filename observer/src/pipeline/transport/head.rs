@@ -176,6 +176,7 @@ static KEPT: &[(&str, Field, Form)] = &[
     ("last-event-id", Field::LastEventId, Form::AsIs),
     ("traceparent", Field::TraceParent, Form::AsIs),
     ("authorization", Field::AuthorizationScheme, Form::Scheme),
+    ("expect", Field::Expect, Form::LowerCase),
     ("upgrade", Field::Upgrade, Form::LowerCase),
     ("sec-websocket-extensions", Field::WebSocketExtensions, Form::LowerCase),
 ];

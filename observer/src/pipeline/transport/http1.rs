@@ -34,6 +34,11 @@ impl Requests {
         self.0.push(piece, out);
     }
 
+    /// The server has answered before it has read the body: the client may keep it.
+    pub fn refuse_body(&mut self) {
+        self.0.refuse_body();
+    }
+
     /// The server has agreed to go on in another protocol.
     pub fn upgrade(&mut self, protocol: Protocol) {
         self.0.upgrade(protocol);
@@ -92,6 +97,8 @@ pub(super) struct Flow {
     expected: VecDeque<Expected>,
     /// More requests waited for responses than are remembered.
     shed: bool,
+    /// The client waits for a word of the server before it sends the body that its head announces.
+    waits: bool,
 }
 
 /// ```text
@@ -131,7 +138,7 @@ enum Expected {
 impl Flow {
     fn new(side: Side, limits: &Limits) -> Self {
         let (state, window, expected) = (State::Head, Window::default(), VecDeque::new());
-        Self { side, limits: limits.clone(), state, window, expected, shed: false }
+        Self { side, limits: limits.clone(), state, window, expected, shed: false, waits: false }
     }
 
     fn await_response(&mut self, method: &str) {
@@ -144,6 +151,14 @@ impl Flow {
             "HEAD" => Expected::Head,
             _ => Expected::Other,
         });
+    }
+
+    fn refuse_body(&mut self) {
+        if std::mem::take(&mut self.waits)
+            && let State::Body(_) = self.state
+        {
+            self.state = State::Head;
+        }
     }
 
     fn forget_stream(&mut self, stream: u32) {
@@ -183,7 +198,7 @@ impl Flow {
             State::Head => self.head(cursor, out),
             State::Search { .. } => self.search(cursor, out),
             State::Body(body) => match body.push(cursor, out) {
-                Progress::Unfinished => {}
+                Progress::Unfinished => self.waits = false,
                 Progress::Over => self.state = State::Head,
                 Progress::Lost => self.lose("http_body", false, out),
             },
@@ -294,6 +309,7 @@ impl Flow {
         };
         self.end_lost_stream(out);
         let connect = &*head.method == "CONNECT";
+        self.waits = head.fields.value(Field::Expect).is_some();
         let body = Body::new(framing, self.content(&head.fields, delimiters), last_byte);
         out.frame(Frame::Request(Box::new(head)));
         if connect {

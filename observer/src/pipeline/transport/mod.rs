@@ -205,6 +205,8 @@ pub enum Field {
     TraceParent,
     /// Scheme of `Authorization`, in lower case, never its value.
     AuthorizationScheme,
+    /// `Expect`, in lower case.
+    Expect,
     /// `Upgrade`, in lower case.
     Upgrade,
     /// `Sec-WebSocket-Extensions`, in lower case.

@@ -128,3 +128,51 @@ pub fn may_be_mcp(request: &RequestHead) -> bool {
             _ => false,
         }
 }
+
+/// The text that an `Mcp-Name` header stands for: what is not plain ASCII comes as `=?base64?...?=`.
+pub fn mcp_name(value: &str) -> String {
+    let coded = value.strip_prefix("=?base64?").and_then(|rest| rest.strip_suffix("?="));
+    let decoded = coded.and_then(decode_base64).and_then(|bytes| String::from_utf8(bytes).ok());
+    decoded.unwrap_or_else(|| value.to_owned())
+}
+
+/// RFC 4648, §4; padding may be missing.
+fn decode_base64(text: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
+    let (mut bits, mut count) = (0u32, 0);
+    for byte in text.trim_end_matches('=').bytes() {
+        let value = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => return None,
+        };
+        (bits, count) = (bits << 6 | u32::from(value), count + 6);
+        if count >= 8 {
+            count -= 8;
+            bytes.push(u8::try_from(bits >> count & 0xFF).ok()?);
+        }
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::mcp_name;
+
+    #[test]
+    fn names_that_are_not_ascii_are_decoded() {
+        for (value, name) in [
+            ("slow", "slow"),
+            ("=?base64?w7xiZXI=?=", "über"),
+            ("=?base64?w7xiZXI?=", "über"),
+            ("=?base64??=", ""),
+            ("=?base64?*?=", "=?base64?*?="),
+            ("=?base64?/w==?=", "=?base64?/w==?="),
+        ] {
+            assert_eq!(mcp_name(value), name, "{value}");
+        }
+    }
+}

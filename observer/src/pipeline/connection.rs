@@ -59,6 +59,8 @@ pub struct Connection {
     pub calls: BTreeSet<CallId>,
     /// Finished calls that wait until it is known to carry MCP.
     pub unproven: Vec<Call>,
+    /// Answers without a request that came before it was known to carry MCP.
+    pub orphans: u32,
     /// For TLS: the socket that it travels on.
     pub socket: Option<Place>,
     /// For a socket: at which ends the plaintext of its TLS is read.
@@ -130,6 +132,7 @@ impl Connection {
             exchanges: Exchanges::default(),
             calls: BTreeSet::new(),
             unproven: Vec::new(),
+            orphans: 0,
             socket: None,
             is_read_inside_tls: [false; 2],
             upgraded: false,

@@ -296,8 +296,10 @@ impl Pipeline {
         }
         connection.label = label;
         let unproven = std::mem::take(&mut connection.unproven);
+        let orphans = std::mem::take(&mut connection.orphans);
         match label {
             Label::Mcp => {
+                (0..orphans).for_each(|_| self.health.fault(Stage::Pairing, "answer_without_request"));
                 self.give_verdict(id, Verdict::Capture);
                 for call in unproven {
                     self.show(call);

@@ -353,6 +353,8 @@ impl Pipeline {
         transport: Transport,
     ) {
         if self.label(id) != Label::Mcp {
+            // Counted if it turns out to be MCP.
+            self.connections.value_mut(&id).into_iter().for_each(|connection| connection.orphans += 1);
             return;
         }
         let (from, to) = (self.peer(id, to.other()), self.peer(id, to));

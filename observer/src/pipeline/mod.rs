@@ -8,8 +8,9 @@
 //! 3. `while let Some((stream, verdict)) = next_verdict()`: what the kernel should do with streams.
 //!
 //! The stages are the folders; the files beside them join the stages: [`reader`] for one flow, `feed` for one
-//! record, `ends` for what is over, `lines` and `http` for one message, `completion` for one call, `settle` for a
-//! call seen from both ends, `sessions`, `parties` and `unseen_endpoint` for what surrounds it.
+//! record, `ends` for what is over, `lines` and `http` for one message, `exchanges` for one response, `completion`
+//! for one call, `settle` for a call seen from both ends, `sessions`, `parties` and `unseen_endpoint` for what
+//! surrounds it.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::indexing_slicing, clippy::unwrap_used)]
 #![deny(clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking"))]
@@ -18,6 +19,7 @@ pub mod attribution;
 mod completion;
 pub mod connection;
 mod ends;
+mod exchanges;
 mod feed;
 pub mod health;
 mod http;

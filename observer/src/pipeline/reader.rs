@@ -8,10 +8,11 @@ use super::jsonrpc::skim::Skim;
 use super::limits::Limits;
 use super::reassembly::{Mark, Piece};
 use super::time::Timestamp;
-use super::transport::http1::{self, Requests, Responses};
-use super::transport::http2::{self, Http2};
+use super::transport::http1::{Requests, Responses};
+use super::transport::http2::Http2;
+use super::transport::recognise::{Guess, LONGEST_START, recognise};
 use super::transport::stdio::Lines;
-use super::transport::websocket::{self, Messages};
+use super::transport::websocket::Messages;
 use super::transport::{Carrier, Frame, Frames, Protocol, RequestHead, ResponseHead, SseKind};
 
 /// A message text without its content.
@@ -266,68 +267,6 @@ impl Reader {
     }
 }
 
-/// What the first bytes of a flow show.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Guess {
-    TooShort,
-    Foreign,
-    Lines,
-    Requests,
-    Responses,
-    /// The first frame of a server.
-    Http2Server,
-    /// Frames, of whichever side.
-    Http2,
-    /// A frame of WebSocket.
-    WebSocket,
-}
-
-/// Bytes after which a start is recognised or foreign, but for blanks.
-const LONGEST_START: usize = 16;
-
-/// What `data` begins.
-fn recognise(data: &[u8], lines: bool) -> Guess {
-    const METHODS: [&[u8]; 10] = [
-        b"POST ", b"GET ", b"DELETE ", b"PUT ", b"HEAD ", b"OPTIONS ", b"PATCH ", b"CONNECT ", b"TRACE ",
-        b"PRI * HTTP/2",
-    ];
-    const STATUS: &[u8] = b"HTTP/1.";
-    let text = data.strip_prefix(b"\xef\xbb\xbf").unwrap_or(data).trim_ascii_start();
-    if matches!(text.first(), Some(b'{' | b'[')) {
-        return Guess::Lines;
-    }
-    if data.starts_with(STATUS) {
-        return Guess::Responses;
-    }
-    if METHODS.iter().any(|method| data.starts_with(method)) {
-        return Guess::Requests;
-    }
-    match http2::begins_with_frame(data) {
-        Some(true) if http2::begins_with_settings(data) => return Guess::Http2Server,
-        Some(true) => return Guess::Http2,
-        None if !data.is_empty() => return Guess::TooShort,
-        Some(false) | None => {}
-    }
-    match websocket::begins_with_text(data) {
-        Some(true) => return Guess::WebSocket,
-        None if !data.is_empty() => return Guess::TooShort,
-        Some(false) | None => {}
-    }
-    if !lines {
-        // An event stream may stay open for the whole session: one that is joined late is read on.
-        match http1::begins_with_event(data) {
-            Some(true) => return Guess::Responses,
-            None if data.len() < LONGEST_START => return Guess::TooShort,
-            Some(false) | None => {}
-        }
-    }
-    let blank = text.is_empty() && data.len() < LONGEST_START;
-    if blank || STATUS.starts_with(data) || METHODS.iter().any(|method| method.starts_with(data)) {
-        return Guess::TooShort;
-    }
-    if lines { Guess::Lines } else { Guess::Foreign }
-}
-
 impl Text {
     fn new(limits: &Limits, payloads: bool) -> Self {
         Self {
@@ -338,7 +277,6 @@ impl Text {
             plain_limit: limits.kept_bytes,
         }
     }
-
 
     fn begin(&mut self, first_byte: Mark) {
         if self.first_byte.is_some() {
@@ -435,21 +373,6 @@ impl Frames for Sink<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_framing_is_known_by_its_first_bytes() {
-        assert_eq!(recognise(b"{\"id\":1}", false), Guess::Lines);
-        assert_eq!(recognise(b"\xef\xbb\xbf\n [", false), Guess::Lines);
-        assert_eq!(recognise(b"POST /mcp HTTP/1.1\r\n", false), Guess::Requests);
-        assert_eq!(recognise(b"HTTP/1.1 200 OK\r\n", true), Guess::Responses);
-        assert_eq!(recognise(b"starting server", true), Guess::Lines);
-        assert_eq!(recognise(b"starting server", false), Guess::Foreign);
-        assert_eq!(recognise(b"1a4\r\ndata: {", false), Guess::Responses, "in an event stream");
-        assert_eq!(recognise(b"1a4\r\nda", false), Guess::TooShort);
-        assert_eq!(recognise(b"1a4\r\n{", false), Guess::Foreign);
-        assert_eq!(recognise(b"PO", true), Guess::TooShort);
-        assert_eq!(recognise(b"HTTP", false), Guess::TooShort);
-    }
 
     fn texts(pieces: &[Piece<'_>], lines: bool) -> Vec<usize> {
         let (limits, mut found) = (Limits::default(), Vec::new());

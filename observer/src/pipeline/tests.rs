@@ -1,10 +1,10 @@
 //! What comes out when known bytes go in: stdio, HTTP and TLS, with losses and look-alikes.
 
 mod ends;
+mod hostile;
 mod http;
 mod http2;
 mod http_rules;
-mod hostile;
 mod stdio;
 mod tls;
 mod websocket;

@@ -4,6 +4,7 @@
 //! request can be meant. From then on the stream and the address are known to belong together.
 
 use super::Pipeline;
+use super::connection::Label;
 use super::jsonrpc::Id;
 use super::pairing::CallId;
 use super::pairing::scope::hash;
@@ -33,6 +34,10 @@ impl Pipeline {
             open.transport = Transport::HttpSse;
             open.session = Some(session);
             open.whole = false; // the heads of its answer's stream are not known
+        }
+        let posted_on = self.calls.call(call)?.connection;
+        if self.label(posted_on) == Label::Mcp {
+            self.set_label(id, Label::Mcp);
         }
         let stream = self.connections.value_mut(&id)?;
         stream.client = Some(to);
@@ -73,7 +78,8 @@ impl Pipeline {
         let server = connection.client?.other();
         connection.calls.iter().copied().find_map(|call| {
             let open = self.calls.call(call)?;
-            let posted = open.posted_to.as_deref().filter(|_| open.id == *answer_id && open.session.is_none())?;
+            let posted =
+                open.posted_to.as_deref().filter(|_| open.id == *answer_id && open.session.is_none())?;
             let key = self.server_key(id, server, posted);
             Some((call, hash(&(key, &*posted.target, "endpoint"))))
         })

@@ -77,7 +77,10 @@ fn a_reset_by_the_client_ends_its_call_only() {
 #[test]
 fn an_upgraded_request_is_answered_on_the_first_stream() {
     let (mut host, mut client, mut server) = connected();
-    host.ask(post(&call(1, "t"), "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"));
+    host.ask(post(
+        &call(1, "t"),
+        "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n",
+    ));
     host.answer("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n");
     host.ask(client.take());
     let text = [server.take(), answer_on(&mut server, 1, 1)].concat();

@@ -57,7 +57,10 @@ fn r8_an_answer_may_come_on_a_resumed_stream() {
 #[test]
 fn r8_in_the_stateless_era_a_broken_stream_is_a_cancellation() {
     let mut host = two_connections();
-    host.ask(post(&call(1, "t"), "Mcp-Method: tools/call\r\nMcp-Name: t\r\nMCP-Protocol-Version: 2026-07-28\r\n"));
+    host.ask(post(
+        &call(1, "t"),
+        "Mcp-Method: tools/call\r\nMcp-Name: t\r\nMCP-Protocol-Version: 2026-07-28\r\n",
+    ));
     host.answer(STREAM);
     host.close(CLIENT, 1);
     host.pass(Duration::from_secs(1));
@@ -113,7 +116,11 @@ fn r6_of_two_sessions_that_could_be_meant_none_is() {
 
 #[test]
 fn r11_an_error_without_an_id_belongs_to_its_exchange() {
-    r15_with("400 Bad Request", r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32020,"message":"x"}}"#, -32020);
+    r15_with(
+        "400 Bad Request",
+        r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32020,"message":"x"}}"#,
+        -32020,
+    );
 }
 
 #[test]
@@ -185,9 +192,9 @@ fn the_name_in_the_header_stands_in_for_a_lost_one() {
     let text = post(body, "Mcp-Method: tools/call\r\nMcp-Name: =?base64?w7xiZXI=?=\r\n");
     let from = text.find("params").unwrap();
     host.sent(CLIENT, 1, &text);
-    host.moved(SERVER, 2, Direction::Received, from, text[..from].as_bytes());
+    host.moved(SERVER, 2, Direction::Received, from, &text.as_bytes()[..from]);
     host.lost(2, Direction::Received, 20);
-    host.moved(SERVER, 2, Direction::Received, text.len() - from - 20, text[from + 20..].as_bytes());
+    host.moved(SERVER, 2, Direction::Received, text.len() - from - 20, &text.as_bytes()[from + 20..]);
     host.answer(reply(&result(1), ""));
     assert_eq!(host.outcomes(), [("tools/call", Outcome::Ok)]);
     assert_eq!(host.calls()[0].subject, Some(Subject::Tool("über".into())));

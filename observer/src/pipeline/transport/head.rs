@@ -44,7 +44,10 @@ pub(super) fn response(
     let mut parsed = httparse::Response::new(&mut headers);
     parsed.parse(bytes).ok()?.is_complete().then_some(())?;
     let (fields, delimiters) = read_fields(parsed.headers, limits)?;
-    Some((ResponseHead { first_byte: Some(first_byte), status: parsed.code?, fields, damaged: false }, delimiters))
+    Some((
+        ResponseHead { first_byte: Some(first_byte), status: parsed.code?, fields, damaged: false },
+        delimiters,
+    ))
 }
 
 fn read_fields(headers: &[httparse::Header<'_>], limits: &Limits) -> Option<(Fields, Delimiters)> {

@@ -229,6 +229,7 @@ impl Flow {
                 self.check_head_limit(out);
             }
             Head::Http2 => self.begin_http2(0, out),
+            Head::WebSocket => self.begin_websocket(0, out),
             Head::No => self.lose("resync", true, out),
         }
     }
@@ -241,6 +242,17 @@ impl Flow {
         }
         self.window.clear();
         self.state = State::Http2(http2);
+    }
+
+    /// A message of WebSocket is here, of which the window holds so many bytes.
+    fn begin_websocket(&mut self, held: usize, out: &mut impl Frames) {
+        let mut messages = Box::new(Messages::joined(&self.limits));
+        for mut byte in self.window.replay(0, held) {
+            messages.read(&mut byte, out);
+        }
+        self.window.clear();
+        out.frame(Frame::Fault("resync"));
+        self.state = State::WebSocket(messages);
     }
 
     /// Joins a head that came in several pieces.
@@ -259,6 +271,7 @@ impl Flow {
                 self.check_head_limit(out);
             }
             Head::Http2 => self.begin_http2(searched, out),
+            Head::WebSocket => self.begin_websocket(searched, out),
             Head::No => {
                 self.window.truncate(searched);
                 self.lose("resync", true, out);

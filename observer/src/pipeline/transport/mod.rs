@@ -32,6 +32,7 @@ mod hpack;
 pub mod http1;
 pub mod http2;
 pub mod http_sse;
+pub mod recognise;
 mod resync;
 mod search;
 mod sse;

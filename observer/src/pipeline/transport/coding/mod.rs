@@ -68,7 +68,7 @@ enum Kind {
     Gzip(gzip::Gzip),
     Deflate(gzip::Deflate),
     Brotli(brotli::Brotli),
-    Zstd(zstd::Zstd),
+    Zstd(Box<zstd::Zstd>),
 }
 
 /// How far a body has grown.
@@ -99,10 +99,15 @@ impl Decoder {
             Coding::Gzip => Kind::Gzip(gzip::Gzip::new()),
             Coding::Deflate => Kind::Deflate(gzip::Deflate::new()),
             Coding::Brotli => Kind::Brotli(brotli::Brotli::new()),
-            Coding::Zstd => Kind::Zstd(zstd::Zstd::new(limits.decoder_window_bytes)),
+            Coding::Zstd => Kind::Zstd(Box::new(zstd::Zstd::new(limits.decoder_window_bytes))),
         };
         let (most, ratio) = (limits.unexpanded_bytes, limits.expansion);
-        Self { kind, bounds: Bounds { coded: 0, decoded: 0, most, ratio }, share: None, limits: limits.clone() }
+        Self {
+            kind,
+            bounds: Bounds { coded: 0, decoded: 0, most, ratio },
+            share: None,
+            limits: limits.clone(),
+        }
     }
 
     /// Messages that are compressed one by one, with what was before them as dictionary.

@@ -5,9 +5,7 @@ use miniz_oxide::deflate::{compress_to_vec, compress_to_vec_zlib};
 use super::{Coding, Codings, Decoder};
 use crate::pipeline::limits::Limits;
 use crate::pipeline::transport::http1::Responses;
-use crate::pipeline::transport::tests::{
-    Random, Recorder, read, read_cut, read_lossy,
-};
+use crate::pipeline::transport::tests::{Random, Recorder, read, read_cut, read_lossy};
 
 fn hex(text: &str) -> Vec<u8> {
     let digit = |byte: u8| u8::try_from(char::from(byte).to_digit(16).unwrap()).unwrap();
@@ -91,7 +89,8 @@ fn every_coding_is_read_wherever_it_is_cut() {
 fn a_transfer_coding_is_one_too() {
     let body = gzip(message().as_bytes());
     let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n";
-    let stream = [head.as_bytes(), format!("{:x}\r\n", body.len()).as_bytes(), &body, b"\r\n0\r\n\r\n"].concat();
+    let stream =
+        [head.as_bytes(), format!("{:x}\r\n", body.len()).as_bytes(), &body, b"\r\n0\r\n\r\n"].concat();
     assert_eq!(read(responses, &stream).whole_messages().len(), 1);
 }
 
@@ -101,10 +100,8 @@ fn an_event_has_the_time_of_the_bytes_that_complete_it() {
     let stream = response("br", "text/event-stream", &parts.concat());
     let border = stream.len() - parts[1].len();
     let log = read_cut(responses, &stream, &[border]).log;
-    let ends: Vec<u64> = log
-        .iter()
-        .filter_map(|line| line.strip_prefix("end ")?.split(' ').next()?.parse().ok())
-        .collect();
+    let ends: Vec<u64> =
+        log.iter().filter_map(|line| line.strip_prefix("end ")?.split(' ').next()?.parse().ok()).collect();
     assert_eq!(ends, [border as u64 - 1, stream.len() as u64 - 1], "{log:#?}");
 }
 

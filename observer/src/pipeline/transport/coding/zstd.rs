@@ -104,7 +104,8 @@ impl Zstd {
                 WindowSizeTooBig { .. } => NO_ROOM,
                 _ => BROKEN,
             })?;
-            self.state = State::Blocks { checksum: held.get(4).is_some_and(|descriptor| descriptor & 4 != 0) };
+            self.state =
+                State::Blocks { checksum: held.get(4).is_some_and(|descriptor| descriptor & 4 != 0) };
         }
         Ok(())
     }

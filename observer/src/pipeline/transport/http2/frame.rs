@@ -92,7 +92,12 @@ impl Start {
     }
 
     /// Adds a byte. With the last one: the header and the place of its first byte, `Err` if it cannot be one.
-    pub(super) fn add(&mut self, byte: u8, mark: Mark, searching: bool) -> Option<Result<(Header, Mark), ()>> {
+    pub(super) fn add(
+        &mut self,
+        byte: u8,
+        mark: Mark,
+        searching: bool,
+    ) -> Option<Result<(Header, Mark), ()>> {
         if let (Some(slot), Some(place)) = (self.bytes.get_mut(self.len), self.marks.get_mut(self.len)) {
             (*slot, *place) = (byte, mark);
             self.len += 1;
@@ -101,7 +106,8 @@ impl Start {
             return None;
         }
         let header = Header::read(self.bytes);
-        let fits = if searching { header.is_certain(self.bytes[5] & 0x80 != 0) } else { header.is_possible() };
+        let fits =
+            if searching { header.is_certain(self.bytes[5] & 0x80 != 0) } else { header.is_possible() };
         Some(if fits { Ok((header, self.marks[0])) } else { Err(()) })
     }
 

@@ -199,8 +199,7 @@ impl Http2 {
         }
         let padded = header.has(PADDED) && header.kind == DATA;
         let padding = if padded { None } else { Some(0) };
-        self.state =
-            State::Payload(Payload { header, first_byte, left: u64::from(header.len), padding });
+        self.state = State::Payload(Payload { header, first_byte, left: u64::from(header.len), padding });
         if header.len == 0 {
             self.end_frame(header, first_byte, out);
         }

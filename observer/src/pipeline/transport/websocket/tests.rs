@@ -1,6 +1,8 @@
 //! Messages of WebSocket as real peers write them, as hostile ones do, and with losses.
 
-use miniz_oxide::deflate::core::{CompressorOxide, TDEFLFlush, compress_to_output, create_comp_flags_from_zip_params};
+use miniz_oxide::deflate::core::{
+    CompressorOxide, TDEFLFlush, compress_to_output, create_comp_flags_from_zip_params,
+};
 
 use super::{Compression, Messages};
 use crate::pipeline::limits::Limits;
@@ -135,7 +137,8 @@ fn compressed_messages_may_need_those_before() {
     };
     let whole = read(|| new(false), &stream);
     assert_eq!(ids(&whole).len(), 3, "{:#?}", whole.log);
-    let texts = |log: &[String]| log.iter().filter(|line| line.starts_with("text")).cloned().collect::<Vec<_>>();
+    let texts =
+        |log: &[String]| log.iter().filter(|line| line.starts_with("text")).cloned().collect::<Vec<_>>();
     for cut in 0..stream.len() {
         assert_eq!(texts(&read_cut(|| new(false), &stream, &[cut]).log), texts(&whole.log), "cut at {cut}");
     }

@@ -124,23 +124,35 @@ impl Decoder {
             }
             self.share = Some(self.limits.decoders.take(window + STATE_BYTES).ok_or(NO_ROOM)?);
         }
-        self.bounds.coded += coded.len() as u64;
-        let bounds = &mut self.bounds;
-        let mut checked = |bytes: &[u8]| {
-            bounds.decoded += bytes.len() as u64;
-            let most = bounds.most.max(bounds.coded.saturating_mul(bounds.ratio));
-            if bounds.decoded > most {
-                return Err(TOO_LARGE);
-            }
-            out(bytes);
-            Ok(())
-        };
-        match &mut self.kind {
-            Kind::Gzip(gzip) => gzip.push(coded, &mut checked),
-            Kind::Deflate(deflate) => deflate.push(coded, &mut checked),
-            Kind::Brotli(brotli) => brotli.push(coded, &mut checked),
-            Kind::Zstd(zstd) => zstd.push(coded, &mut checked),
+        let mut rest = coded;
+        while !rest.is_empty() {
+            // The bound grows in steps that are the same wherever the bytes were cut.
+            let left = STEP - self.bounds.coded % STEP;
+            let (part, behind) = usize::try_from(left)
+                .ok()
+                .and_then(|left| rest.split_at_checked(left))
+                .unwrap_or((rest, &[]));
+            rest = behind;
+            let bounds = &mut self.bounds;
+            let most = bounds.most.max((bounds.coded + left).saturating_mul(bounds.ratio));
+            bounds.coded += part.len() as u64;
+            let mut checked = |bytes: &[u8]| {
+                let room = usize::try_from(most - bounds.decoded).unwrap_or(usize::MAX);
+                let (fits, excess) = bytes.split_at_checked(room).unwrap_or((bytes, &[]));
+                bounds.decoded += fits.len() as u64;
+                if !fits.is_empty() {
+                    out(fits);
+                }
+                if excess.is_empty() { Ok(()) } else { Err(TOO_LARGE) }
+            };
+            match &mut self.kind {
+                Kind::Gzip(gzip) => gzip.push(part, &mut checked),
+                Kind::Deflate(deflate) => deflate.push(part, &mut checked),
+                Kind::Brotli(brotli) => brotli.push(part, &mut checked),
+                Kind::Zstd(zstd) => zstd.push(part, &mut checked),
+            }?;
         }
+        Ok(())
     }
 
     /// The window that the body asks for; its first bytes may tell.
@@ -161,6 +173,8 @@ type Out<'a> = dyn FnMut(&[u8]) -> Result<(), Fault> + 'a;
 const STATE_BYTES: u64 = 64 << 10;
 /// What RFC 9659 allows on the web.
 const ZSTD_WINDOW_BYTES: u64 = 8 << 20;
+/// Coded bytes after which the bound is worked out again.
+const STEP: u64 = 1 << 10;
 /// Decoded bytes handed on together.
 const PORTION: usize = 8 << 10;
 

@@ -145,7 +145,10 @@ fn bombs_are_cut_off() {
             largest = largest.max(bytes.len());
         });
         assert_eq!(result, Err("expansion_limit"), "{coding:?}");
-        assert!(decoded <= limits.unexpanded_bytes.max(100 * bomb.len() as u64), "{coding:?}: {decoded}");
+        assert!(
+            decoded <= limits.unexpanded_bytes.max(100 * (bomb.len() as u64 + 1024)),
+            "{coding:?}: {decoded}"
+        );
         assert!(largest <= super::PORTION);
     }
     // Blocks of one byte repeated, in a window of 1 MiB.

@@ -49,7 +49,7 @@ impl Pipeline {
             connection.way_mut(to.other()).reader(limits, payloads).expect_response(&head.method, limits);
             limits.http_pipeline
         };
-        let dropped = connection.exchanges.begin(head, limit);
+        let dropped = connection.exchanges.begin(head, limit, &limits.buffers);
         if let Some(exchange) = connection.exchanges.asking() {
             exchange.session = session;
         }

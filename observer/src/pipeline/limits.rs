@@ -56,6 +56,9 @@ pub struct Limits {
     pub decoder_window_bytes: u64,
     /// Memory of all decoders of compressed bodies together.
     pub decoders: Budget,
+    /// Memory of all heads that are longer than usual, all streams with an unfinished body, and all tables of
+    /// compressed headers that are larger than usual.
+    pub buffers: Budget,
     /// HTTP requests on one connection that wait for their responses (pipelining).
     pub http_pipeline: usize,
     /// Messages in one JSON-RPC batch. The TypeScript SDK takes 100.
@@ -97,6 +100,7 @@ impl Default for Limits {
             unexpanded_bytes: 1 << 20,
             decoder_window_bytes: 16 << 20,
             decoders: Budget::new(128 << 20),
+            buffers: Budget::new(128 << 20),
             http_pipeline: 64,
             batch: 1024,
             kept_bytes: 1024,

@@ -43,7 +43,8 @@ impl Pipeline {
         stream.client = Some(to);
         if unseen {
             let head = RequestHead { method: "GET".into(), damaged: true, ..RequestHead::default() };
-            let _ = stream.exchanges.begin(Box::new(head), self.settings.limits.http_pipeline);
+            let limits = &self.settings.limits;
+            let _ = stream.exchanges.begin(Box::new(head), limits.http_pipeline, &limits.buffers);
         }
         stream.exchanges.answering()?.session = Some(session);
         Some(call)

@@ -15,7 +15,7 @@ use super::http2::Http2;
 use super::resync::{self, Head, Side, Window};
 use super::websocket::{Compression, Messages};
 use super::{Field, Fields, Frame, Frames, Protocol};
-use crate::pipeline::limits::Limits;
+use crate::pipeline::limits::{Limits, Share};
 use crate::pipeline::reassembly::{Mark, Piece};
 use crate::pipeline::time::Timestamp;
 
@@ -99,6 +99,8 @@ pub(super) struct Flow {
     shed: bool,
     /// The client waits for a word of the server before it sends the body that its head announces.
     waits: bool,
+    /// The room of a head that is longer than usual.
+    room: Option<Share>,
 }
 
 /// ```text
@@ -138,7 +140,7 @@ enum Expected {
 impl Flow {
     fn new(side: Side, limits: &Limits) -> Self {
         let (state, window, expected) = (State::Head, Window::default(), VecDeque::new());
-        Self { side, limits: limits.clone(), state, window, expected, shed: false, waits: false }
+        Self { side, limits: limits.clone(), state, window, expected, shed: false, waits: false, room: None }
     }
 
     fn await_response(&mut self, method: &str) {
@@ -281,8 +283,13 @@ impl Flow {
 
     /// The window holds an incomplete head.
     fn check_head_limit(&mut self, out: &mut impl Frames) {
-        if self.window.bytes().len() >= self.limits.http_head_bytes {
-            self.window.clear();
+        let (len, most) = (self.window.bytes().len(), self.limits.http_head_bytes);
+        if len > USUAL_HEAD && self.room.is_none() {
+            self.room = self.limits.buffers.take(most as u64);
+        }
+        if len >= most || len > USUAL_HEAD && self.room.is_none() {
+            self.room = None;
+            self.window = Window::default();
             self.lose("head_limit", false, out);
         }
     }
@@ -290,6 +297,7 @@ impl Flow {
     /// The window begins with a head of `len` bytes.
     pub(super) fn message_in_window(&mut self, len: usize, last_byte: Mark, out: &mut impl Frames) {
         let window = std::mem::take(&mut self.window);
+        self.room = None;
         self.message(window.bytes().get(..len).unwrap_or_default(), window.mark(0), last_byte, out);
     }
 
@@ -414,6 +422,7 @@ impl Flow {
 
     /// It is not known what the next byte is.
     fn lose(&mut self, cause: &'static str, aligned: bool, out: &mut impl Frames) {
+        self.room = None;
         let stream = match std::mem::replace(&mut self.state, State::Head) {
             State::Body(mut body) if body.can_be_joined() => {
                 body.abort_text(out);
@@ -454,6 +463,9 @@ impl Flow {
         self.stop();
     }
 }
+
+/// A head of this length needs no room of its own.
+const USUAL_HEAD: usize = 4 << 10;
 
 /// The protocol that a server agrees to, if it is one that can be read.
 fn protocol(fields: &Fields) -> Option<Protocol> {

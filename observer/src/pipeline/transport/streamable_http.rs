@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 
 use super::{Field, RequestHead, ResponseHead};
+use crate::pipeline::limits::{Budget, Share};
 
 /// One HTTP request with its response.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub struct Exchange {
     pub session: Option<u64>,
     /// The stream of HTTP/2 on which it is.
     pub stream: Option<u32>,
+    /// Its room, if there are more on its connection than usual.
+    _room: Option<Share>,
 }
 
 impl Exchange {
@@ -59,14 +62,25 @@ impl Exchanges {
         }
     }
 
-    /// A request begins. Returns an exchange that had to go: at the limit, or one on the same stream.
-    pub fn begin(&mut self, request: Box<RequestHead>, limit: usize) -> Option<Exchange> {
+    /// A request begins. Returns an exchange that had to go: at the limit, for want of room, or one on the same
+    /// stream.
+    pub fn begin(&mut self, request: Box<RequestHead>, limit: usize, buffers: &Budget) -> Option<Exchange> {
         let before = self.place().filter(|_| self.selected.is_some());
         let before = before.and_then(|index| self.queue.remove(index));
         let (number, stream) = (self.next, self.selected);
-        self.queue.push_back(Exchange { number, request, response: None, session: None, stream });
+        let usual = self.queue.len() < USUAL_EXCHANGES;
+        let room = if usual { None } else { buffers.take(EXCHANGE_BYTES) };
+        let fits = usual || room.is_some();
+        self.queue.push_back(Exchange {
+            number,
+            request,
+            response: None,
+            session: None,
+            stream,
+            _room: room,
+        });
         self.next += 1;
-        if self.queue.len() > limit { self.queue.pop_front() } else { before }
+        if self.queue.len() > limit || !fits { self.queue.pop_front() } else { before }
     }
 
     /// The exchange whose request is being sent: the newest.
@@ -108,6 +122,11 @@ impl Exchanges {
         self.queue.drain(..self.queue.len().saturating_sub(keep))
     }
 }
+
+/// So many on one connection need no room of their own.
+const USUAL_EXCHANGES: usize = 4;
+/// What an exchange needs, with usual heads.
+const EXCHANGE_BYTES: u64 = 1 << 10;
 
 /// Whether the head of a request shows that MCP is spoken: `Mcp-*` headers.
 pub fn is_mcp(request: &RequestHead) -> bool {

@@ -6,7 +6,7 @@
 
 mod frame;
 
-use super::coding::Decoder;
+use super::coding::{Coding, Decoder};
 use super::cursor::{Cursor, end_of_gap};
 use super::{Carrier, Fields, Frame, Frames};
 use crate::pipeline::limits::Limits;
@@ -111,7 +111,7 @@ impl Messages {
     }
 
     fn new(forgets: Option<bool>, state: State, limits: &Limits) -> Self {
-        let decoder = || Some(Decoder::of_messages(limits));
+        let decoder = || Some(Decoder::new(Coding::Messages, limits));
         let deflate = forgets.map(|forgets| Deflate { forgets, decoder: decoder() });
         let (head, unmasked) = (Vec::new(), Vec::new());
         Self { limits: limits.clone(), state, head, message: None, deflate, unmasked }
@@ -244,7 +244,7 @@ impl Messages {
                     out.frame(Frame::Fault("content_encoding"));
                 }
                 if deflate.forgets {
-                    deflate.decoder = Some(Decoder::of_messages(&self.limits));
+                    deflate.decoder = Some(Decoder::new(Coding::Messages, &self.limits));
                 }
             }
         }

@@ -20,6 +20,8 @@ pub(super) enum Coding {
     Brotli,
     /// RFC 8878.
     Zstd,
+    /// RFC 7692: messages that are compressed one by one, with what was before them as dictionary.
+    Messages,
 }
 
 /// What a list of codings comes to.
@@ -57,10 +59,10 @@ impl Codings {
 
 /// Decodes one body.
 pub(super) struct Decoder {
-    kind: Kind,
+    coding: Coding,
+    /// Made when the first bytes come, with what it takes of the memory of all decoders.
+    kind: Option<(Kind, Share)>,
     bounds: Bounds,
-    /// What it may take of the memory of all decoders, once that is known.
-    share: Option<Share>,
     limits: Limits,
 }
 
@@ -95,35 +97,16 @@ impl std::fmt::Debug for Decoder {
 impl Decoder {
     /// At the start of a body.
     pub(super) fn new(coding: Coding, limits: &Limits) -> Self {
-        let kind = match coding {
-            Coding::Gzip => Kind::Gzip(gzip::Gzip::new()),
-            Coding::Deflate => Kind::Deflate(gzip::Deflate::new()),
-            Coding::Brotli => Kind::Brotli(brotli::Brotli::new()),
-            Coding::Zstd => Kind::Zstd(Box::new(zstd::Zstd::new(limits.decoder_window_bytes))),
-        };
-        let (most, ratio) = (limits.unexpanded_bytes, limits.expansion);
-        Self {
-            kind,
-            bounds: Bounds { coded: 0, decoded: 0, most, ratio },
-            share: None,
-            limits: limits.clone(),
-        }
-    }
-
-    /// Messages that are compressed one by one, with what was before them as dictionary.
-    pub(super) fn of_messages(limits: &Limits) -> Self {
-        Self { kind: Kind::Deflate(gzip::Deflate::raw()), ..Self::new(Coding::Deflate, limits) }
+        let bounds = Bounds { coded: 0, decoded: 0, most: limits.unexpanded_bytes, ratio: limits.expansion };
+        Self { coding, kind: None, bounds, limits: limits.clone() }
     }
 
     /// Decodes the next bytes. After a fault nothing more can be.
     pub(super) fn push(&mut self, coded: &[u8], out: &mut dyn FnMut(&[u8])) -> Result<(), Fault> {
-        if self.share.is_none() {
-            let Some(window) = self.window(coded) else { return Ok(()) };
-            if window > self.limits.decoder_window_bytes {
-                return Err(NO_ROOM);
-            }
-            self.share = Some(self.limits.decoders.take(window + STATE_BYTES).ok_or(NO_ROOM)?);
+        if self.kind.is_none() {
+            self.kind = self.open(coded)?;
         }
+        let Some((kind, _)) = &mut self.kind else { return Ok(()) };
         let mut rest = coded;
         while !rest.is_empty() {
             // The bound grows in steps that are the same wherever the bytes were cut.
@@ -145,7 +128,7 @@ impl Decoder {
                 }
                 if excess.is_empty() { Ok(()) } else { Err(TOO_LARGE) }
             };
-            match &mut self.kind {
+            match kind {
                 Kind::Gzip(gzip) => gzip.push(part, &mut checked),
                 Kind::Deflate(deflate) => deflate.push(part, &mut checked),
                 Kind::Brotli(brotli) => brotli.push(part, &mut checked),
@@ -155,14 +138,29 @@ impl Decoder {
         Ok(())
     }
 
-    /// The window that the body asks for; its first bytes may tell.
-    fn window(&self, coded: &[u8]) -> Option<u64> {
-        match self.kind {
-            Kind::Gzip(_) | Kind::Deflate(_) => Some(32 << 10),
-            Kind::Brotli(_) => coded.first().map(|first| brotli::window(*first)),
-            // It refuses larger ones itself, and takes no more than it needs.
-            Kind::Zstd(_) => Some(ZSTD_WINDOW_BYTES),
+    /// Finds the room that the body asks for, in its first bytes or by its coding.
+    fn open(&self, coded: &[u8]) -> Result<Option<(Kind, Share)>, Fault> {
+        let window = match self.coding {
+            Coding::Gzip | Coding::Deflate | Coding::Messages => 32 << 10,
+            Coding::Brotli => match coded.first() {
+                Some(first) => brotli::window(*first),
+                None => return Ok(None),
+            },
+            // It refuses larger ones itself.
+            Coding::Zstd => ZSTD_WINDOW_BYTES,
+        };
+        if window > self.limits.decoder_window_bytes {
+            return Err(NO_ROOM);
         }
+        let share = self.limits.decoders.take(window + STATE_BYTES).ok_or(NO_ROOM)?;
+        let kind = match self.coding {
+            Coding::Gzip => Kind::Gzip(gzip::Gzip::new()),
+            Coding::Deflate => Kind::Deflate(gzip::Deflate::new()),
+            Coding::Messages => Kind::Deflate(gzip::Deflate::raw()),
+            Coding::Brotli => Kind::Brotli(brotli::Brotli::new()),
+            Coding::Zstd => Kind::Zstd(Box::new(zstd::Zstd::new())),
+        };
+        Ok(Some((kind, share)))
     }
 }
 

@@ -21,9 +21,9 @@ enum State {
 }
 
 impl Zstd {
-    pub(super) fn new(window: u64) -> Self {
+    pub(super) fn new() -> Self {
         let mut decoder = FrameDecoder::new();
-        decoder.set_max_window_size(window.min(super::ZSTD_WINDOW_BYTES));
+        decoder.set_max_window_size(super::ZSTD_WINDOW_BYTES);
         Self { decoder, held: Vec::new(), state: State::Head }
     }
 

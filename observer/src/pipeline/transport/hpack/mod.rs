@@ -11,6 +11,7 @@ mod table;
 use std::collections::VecDeque;
 
 use super::head::Name;
+use crate::pipeline::limits::{Budget, Limits, Share};
 use table::STATIC;
 
 /// The state of one direction.
@@ -26,6 +27,9 @@ pub(super) struct Hpack {
     /// Older entries may exist that were never seen.
     joined: bool,
     kept_bytes: usize,
+    buffers: Budget,
+    /// The room of a table that is larger than usual.
+    room: Option<Share>,
     scratch: Vec<u8>,
 }
 
@@ -50,16 +54,26 @@ impl std::fmt::Debug for Hpack {
 }
 
 impl Hpack {
-    /// At the start of a connection. The table may grow to `limit`, values are cut to `kept_bytes`.
-    pub(super) const fn new(limit: usize, kept_bytes: usize) -> Self {
-        let entries = VecDeque::new();
-        Self { entries, size: 0, most: DEFAULT_SIZE, limit, joined: false, kept_bytes, scratch: Vec::new() }
+    /// At the start of a connection.
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self {
+            entries: VecDeque::new(),
+            size: 0,
+            most: DEFAULT_SIZE,
+            limit: limits.hpack_table_bytes,
+            joined: false,
+            kept_bytes: limits.kept_bytes,
+            buffers: limits.buffers.clone(),
+            room: None,
+            scratch: Vec::new(),
+        }
     }
 
     /// Blocks may have been missed.
     pub(super) fn forget(&mut self) {
-        self.entries.clear();
+        self.entries = VecDeque::new();
         self.size = 0;
+        self.room = None;
         // It may have been made larger.
         self.most = self.limit;
         self.joined = true;
@@ -68,6 +82,9 @@ impl Hpack {
     /// Reads a whole block.
     pub(super) fn read(&mut self, block: &[u8], out: &mut impl FnMut(&Entry)) -> Result<(), Broken> {
         let mut rest = block;
+        if self.scratch.capacity() > DEFAULT_SIZE {
+            self.scratch = Vec::new();
+        }
         while let Some(&first) = rest.first() {
             if self.field(first, &mut rest, out).is_none() {
                 self.forget();
@@ -152,6 +169,14 @@ impl Hpack {
     }
 
     fn add(&mut self, entry: Entry) {
+        if self.size + entry.size > DEFAULT_SIZE && self.most > DEFAULT_SIZE && self.room.is_none() {
+            // An entry takes more than the specification counts, but never so much.
+            self.room = self.buffers.take(4 * self.limit as u64);
+            if self.room.is_none() {
+                self.most = DEFAULT_SIZE;
+                self.joined = true;
+            }
+        }
         self.evict(entry.size);
         if entry.size <= self.most {
             self.size += entry.size;
@@ -197,7 +222,12 @@ const OVERHEAD: usize = 32;
 #[cfg(test)]
 mod tests {
     use super::Hpack;
+    use crate::pipeline::limits::Limits;
     use crate::pipeline::transport::tests::Random;
+
+    fn table(hpack_table_bytes: usize) -> Hpack {
+        Hpack::new(&Limits { hpack_table_bytes, kept_bytes: 100, ..Limits::default() })
+    }
 
     fn hex(text: &str) -> Vec<u8> {
         let digits: Vec<u8> =
@@ -224,7 +254,7 @@ mod tests {
         let plain = ["828684410f7777772e6578616d706c652e636f6d", "828684be58086e6f2d6361636865"];
         let huffman = ["828684418cf1e3c2e5f23a6ba0ab90f4ff", "828684be5886a8eb10649cbf"];
         for blocks in [plain, huffman] {
-            let mut hpack = Hpack::new(4096, 100);
+            let mut hpack = table(4096);
             let first = "Method=GET Other= Target=/ Kept(Host, AsIs)=www.example.com";
             assert_eq!(read(&mut hpack, &hex(blocks[0])), first);
             assert_eq!(read(&mut hpack, &hex(blocks[1])), format!("{first} Other="));
@@ -241,7 +271,7 @@ mod tests {
             "88c16196d07abe941054d444a8200595040b8166e084a62d1bffc05a839bd9ab77ad94e7821dd7f2e6c7b335dfdfcd5b3960\
              d5af27087f3672c1ab270fb5291f9587316065c003ed4ee5b1063d5007",
         ];
-        let mut hpack = Hpack::new(4096, 100);
+        let mut hpack = table(4096);
         read(&mut hpack, &[0x3f, 0xe1, 0x01]);
         assert_eq!(read(&mut hpack, &hex(blocks[0])), "Status=302 Other= Other= Other=");
         assert_eq!(read(&mut hpack, &hex(blocks[1])), "Status=307 Other= Other= Other=");
@@ -254,7 +284,7 @@ mod tests {
 
     #[test]
     fn who_comes_late_reads_what_is_new() {
-        let mut hpack = Hpack::new(4096, 100);
+        let mut hpack = table(4096);
         hpack.forget();
         let request = hex("8286c1410f7777772e6578616d706c652e636f6d");
         assert_eq!(read(&mut hpack, &request), "Method=GET Other= ? Kept(Host, AsIs)=www.example.com");
@@ -266,10 +296,10 @@ mod tests {
 
     #[test]
     fn what_is_broken_is_no_longer_trusted() {
-        let mut hpack = Hpack::new(4096, 100);
+        let mut hpack = table(4096);
         for broken in ["80", "c0", "41", "4185f1", "ffffffffffff01", "3fe1ff03", "0081ff", "00840000000000"] {
             assert!(read(&mut hpack, &hex(broken)).ends_with("broken"), "{broken}");
-            hpack = Hpack::new(4096, 100);
+            hpack = table(4096);
         }
         read(&mut hpack, &[0x80]);
         assert!(hpack.joined);
@@ -277,7 +307,7 @@ mod tests {
 
     #[test]
     fn the_table_stays_within_its_limit() {
-        let mut hpack = Hpack::new(8192, 100);
+        let mut hpack = table(8192);
         let field = [&[0x40, 1, b'a', 0x7F, 0x81, 0x00][..], &[b'x'; 256]].concat();
         for _ in 0..1000 {
             read(&mut hpack, &field);

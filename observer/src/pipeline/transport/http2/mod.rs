@@ -13,7 +13,7 @@ use super::cursor::Cursor;
 use super::hpack::Hpack;
 use super::resync::Side;
 use super::{Frame, Frames};
-use crate::pipeline::limits::Limits;
+use crate::pipeline::limits::{Limits, Share};
 use crate::pipeline::reassembly::{Mark, Piece};
 use crate::pipeline::time::Timestamp;
 use frame::{
@@ -76,6 +76,24 @@ struct Block {
     from: usize,
     /// Bytes are missing, or there are too many.
     damaged: bool,
+    /// The room of a block that is longer than usual.
+    room: Option<Share>,
+}
+
+impl Block {
+    /// Adds bytes, as far as there is room.
+    fn add(&mut self, bytes: &[u8], limits: &Limits) {
+        let len = self.bytes.len() + bytes.len();
+        if len > USUAL_BLOCK && self.room.is_none() {
+            self.room = limits.buffers.take(limits.http_head_bytes as u64);
+        }
+        if len > limits.http_head_bytes || len > USUAL_BLOCK && self.room.is_none() {
+            self.damaged = true;
+            (self.bytes, self.room) = (Vec::new(), None);
+        } else if !self.damaged {
+            self.bytes.extend_from_slice(bytes);
+        }
+    }
 }
 
 impl Http2 {
@@ -103,7 +121,7 @@ impl Http2 {
             limits: limits.clone(),
             state: State::Start,
             start: Start::new(),
-            hpack: Hpack::new(limits.hpack_table_bytes, limits.kept_bytes),
+            hpack: Hpack::new(limits),
             streams: Streams::new(limits),
             block: None,
             lossy: false,
@@ -187,6 +205,7 @@ impl Http2 {
                     bytes: Vec::new(),
                     from: 0,
                     damaged: false,
+                    room: None,
                 });
             }
             CONTINUATION => {
@@ -225,14 +244,8 @@ impl Http2 {
             }
             (HEADERS | PUSH_PROMISE | CONTINUATION, _) => {
                 let bytes = cursor.split(payload.left).rest();
-                let most = self.limits.http_head_bytes;
                 if let Some(block) = &mut self.block {
-                    if block.bytes.len() + bytes.len() > most {
-                        block.damaged = true;
-                        block.bytes.clear();
-                    } else if !block.damaged {
-                        block.bytes.extend_from_slice(bytes);
-                    }
+                    block.add(bytes, &self.limits);
                 }
                 bytes.len() as u64
             }
@@ -350,3 +363,5 @@ impl Http2 {
 
 /// `PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n`.
 const PREFACE: usize = 24;
+/// A block of this length needs no room of its own.
+const USUAL_BLOCK: usize = 4 << 10;

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::pipeline::limits::Limits;
+use crate::pipeline::limits::{Limits, Share};
 use crate::pipeline::reassembly::Mark;
 use crate::pipeline::time::Timestamp;
 use crate::pipeline::transport::body::{Body, Content, Framing};
@@ -16,8 +16,16 @@ use crate::pipeline::transport::{Field, Fields, Frame, Frames, RequestHead, Resp
 /// The streams whose bodies are being read, oldest first.
 #[derive(Debug)]
 pub(super) struct Streams {
-    open: VecDeque<(u32, Body)>,
+    open: VecDeque<Open>,
     limits: Limits,
+}
+
+#[derive(Debug)]
+struct Open {
+    stream: u32,
+    body: Body,
+    /// Its part of the memory of all streams.
+    _room: Share,
 }
 
 /// A head, as it is put together.
@@ -61,16 +69,16 @@ impl Streams {
     }
 
     pub(super) fn has(&self, stream: u32) -> bool {
-        self.open.iter().any(|(id, _)| *id == stream)
+        self.open.iter().any(|open| open.stream == stream)
     }
 
     fn body(&mut self, stream: u32) -> Option<&mut Body> {
-        self.open.iter_mut().find(|(id, _)| *id == stream).map(|(_, body)| body)
+        self.open.iter_mut().find(|open| open.stream == stream).map(|open| &mut open.body)
     }
 
     fn take(&mut self, stream: u32) -> Option<Body> {
-        let index = self.open.iter().position(|(id, _)| *id == stream)?;
-        self.open.remove(index).map(|(_, body)| body)
+        let index = self.open.iter().position(|open| open.stream == stream)?;
+        self.open.remove(index).map(|open| open.body)
     }
 
     /// Forgets a stream that the other direction has ended.
@@ -138,16 +146,22 @@ impl Streams {
         self.open(stream, body, out);
     }
 
-    fn open(&mut self, stream: u32, body: Body, out: &mut impl Frames) {
+    fn open(&mut self, stream: u32, mut body: Body, out: &mut impl Frames) {
         if self.open.len() >= self.limits.http2_streams
-            && let Some((oldest, mut body)) = self.open.pop_front()
+            && let Some(Open { stream: oldest, mut body, .. }) = self.open.pop_front()
         {
             out.frame(Frame::Stream(oldest));
             body.give_up(out);
             out.frame(Frame::Fault("stream_limit"));
             out.frame(Frame::Stream(stream));
         }
-        self.open.push_back((stream, body));
+        match self.limits.buffers.take(STREAM_BYTES) {
+            Some(room) => self.open.push_back(Open { stream, body, _room: room }),
+            None => {
+                body.give_up(out);
+                out.frame(Frame::Fault("stream_limit"));
+            }
+        }
     }
 
     pub(super) fn push(&mut self, stream: u32, mut data: Cursor<'_>, out: &mut impl Frames) {
@@ -171,7 +185,7 @@ impl Streams {
 
     /// Any of them may have lost bytes; nobody knows how many.
     pub(super) fn gap_in_all(&mut self, at: Mark, out: &mut impl Frames) {
-        for (stream, body) in &mut self.open {
+        for Open { stream, body, .. } in &mut self.open {
             out.frame(Frame::Stream(*stream));
             body.gap(at.at, at.position.saturating_add(1), 0, out);
         }
@@ -195,9 +209,12 @@ impl Streams {
 
     /// The connection has ended.
     pub(super) fn end(&mut self, out: &mut impl Frames) {
-        for (stream, mut body) in std::mem::take(&mut self.open) {
+        for Open { stream, mut body, .. } in std::mem::take(&mut self.open) {
             out.frame(Frame::Stream(stream));
             body.break_off(out);
         }
     }
 }
+
+/// What a stream with an unfinished text needs.
+const STREAM_BYTES: u64 = 4 << 10;

@@ -141,3 +141,18 @@ fn other_traffic_on_the_same_connection_is_no_reason_to_look_away() {
     host.answer(answer_on(&mut server, 3, 1));
     assert_eq!(host.outcomes(), [("tools/call", Outcome::Ok)]);
 }
+
+/// HTTP over stdio, where that is a socket pair.
+#[test]
+fn r21_the_framing_is_not_tied_to_tcp() {
+    let mut host = Host::new();
+    host.open(CLIENT, 1, Identity::Unix { inode: 10, peer_inode: 20 });
+    host.open(SERVER, 2, Identity::Unix { inode: 20, peer_inode: 10 });
+    let (mut client, mut server) = (Peer::client(), Peer::server());
+    host.answer(server.take());
+    client.post(1, call(1, "t").trim_end());
+    host.ask(client.take());
+    host.answer(answer_on(&mut server, 1, 1));
+    assert_eq!(host.outcomes(), [("tools/call", Outcome::Ok)]);
+    assert_eq!(host.calls()[0].transport, Transport::StreamableHttp);
+}

@@ -273,3 +273,23 @@ fn hostile_streams_and_heads_stay_within_limits() {
     assert_eq!(endless.log.iter().filter(|line| *line == "fault hpack").count(), 1);
     assert_eq!(endless.whole_messages().len(), 1, "{:#?}", endless.log);
 }
+
+/// What Node.js 20 wrote as client and server: five calls, three of them at once, two answered in events.
+#[test]
+fn a_recorded_connection_is_read() {
+    let (up, down) = (include_bytes!("recorded/node20.requests"), include_bytes!("recorded/node20.responses"));
+    let requests = read(client, up);
+    assert_eq!(requests.whole_messages().len(), 5, "{:#?}", requests.log);
+    let heads = heads(&requests, "request POST /mcp ");
+    let kept = |head: &&String| {
+        head.contains("(SessionId, \"5f2c8e1a-real\")") && head.contains("(ProtocolVersion, \"2025-11-25\")")
+    };
+    assert_eq!(heads.iter().filter(|head| kept(head)).count(), 5, "{heads:#?}");
+    let answers = read(server, down);
+    assert_eq!(answers.whole_messages().len(), 7, "{:#?}", answers.log);
+    for log in [&requests.log, &answers.log] {
+        assert!(!log.iter().any(|line| line.starts_with("fault")), "{log:#?}");
+    }
+    assert_cuts_do_not_matter(client, up);
+    assert_losses_are_holes(server, down);
+}

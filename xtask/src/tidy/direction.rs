@@ -17,10 +17,11 @@ const STAGES: &[&[&str]] = &[
 ];
 
 /// The files that join the stages. They may use all of them, and no stage uses them.
-const GLUE: [&str; 11] = [
+const GLUE: [&str; 13] = [
     "completion",
     "connection",
     "ends",
+    "exchanges",
     "feed",
     "http",
     "lines",
@@ -29,6 +30,7 @@ const GLUE: [&str; 11] = [
     "sessions",
     "settle",
     "tests",
+    "unseen_endpoint",
 ];
 
 /// What stands around the pipeline and is not to be used inside it.

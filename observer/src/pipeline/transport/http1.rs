@@ -13,7 +13,8 @@ use super::cursor::Cursor;
 use super::head::{self, Delimiters};
 use super::http2::Http2;
 use super::resync::{self, Head, Side, Window};
-use super::websocket::{Compression, Messages};
+use super::upgrade::protocol;
+use super::websocket::Messages;
 use super::{Field, Fields, Frame, Frames, Protocol};
 use crate::pipeline::limits::{Limits, Share};
 use crate::pipeline::reassembly::{Mark, Piece};
@@ -77,15 +78,6 @@ impl Responses {
     }
 }
 
-/// Whether a chunk of an event stream begins here; `None`: too few bytes to tell.
-pub fn begins_with_event(bytes: &[u8]) -> Option<bool> {
-    match resync::event_chunk(bytes) {
-        Ok(_) => Some(true),
-        Err(resync::Stop::Mismatch) => Some(false),
-        Err(resync::Stop::More) => None,
-    }
-}
-
 /// Either direction.
 #[derive(Debug)]
 pub(super) struct Flow {
@@ -98,7 +90,7 @@ pub(super) struct Flow {
     /// More requests waited for responses than are remembered.
     shed: bool,
     /// The client waits for a word of the server before it sends the body that its head announces.
-    waits: bool,
+    pub(super) waits: bool,
     /// The room of a head that is longer than usual.
     room: Option<Share>,
 }
@@ -153,25 +145,6 @@ impl Flow {
             "HEAD" => Expected::Head,
             _ => Expected::Other,
         });
-    }
-
-    fn refuse_body(&mut self) {
-        if std::mem::take(&mut self.waits)
-            && let State::Body(_) = self.state
-        {
-            self.state = State::Head;
-        }
-    }
-
-    fn forget_stream(&mut self, stream: u32) {
-        if let State::Http2(http2) = &mut self.state {
-            http2.forget(stream);
-        }
-    }
-
-    fn stop(&mut self) {
-        self.state = State::Stopped;
-        self.window.clear();
     }
 
     fn push(&mut self, piece: Piece<'_>, out: &mut impl Frames) {
@@ -234,27 +207,6 @@ impl Flow {
             Head::WebSocket => self.begin_websocket(0, out),
             Head::No => self.lose("resync", true, out),
         }
-    }
-
-    /// The client's preface is here, of which the window holds so many bytes.
-    fn begin_http2(&mut self, held: usize, out: &mut impl Frames) {
-        let mut http2 = Box::new(Http2::requests(&self.limits));
-        for mut byte in self.window.replay(0, held) {
-            http2.read(&mut byte, out);
-        }
-        self.window.clear();
-        self.state = State::Http2(http2);
-    }
-
-    /// A message of WebSocket is here, of which the window holds so many bytes.
-    fn begin_websocket(&mut self, held: usize, out: &mut impl Frames) {
-        let mut messages = Box::new(Messages::joined(&self.limits));
-        for mut byte in self.window.replay(0, held) {
-            messages.read(&mut byte, out);
-        }
-        self.window.clear();
-        out.frame(Frame::Fault("resync"));
-        self.state = State::WebSocket(messages);
     }
 
     /// Joins a head that came in several pieces.
@@ -440,41 +392,10 @@ impl Flow {
         self.expected.clear();
         self.state = State::Search { stream, found: false, aligned };
     }
-
-    /// What follows is of another protocol.
-    fn upgrade(&mut self, protocol: Protocol) {
-        self.window.clear();
-        let limits = &self.limits;
-        self.state = match (protocol, self.side) {
-            // The client begins with its preface, which tells.
-            (Protocol::Http2, Side::Requests) => State::Head,
-            (Protocol::Http2, Side::Responses) => State::Http2(Box::new(Http2::responses(limits))),
-            (Protocol::WebSocket(compression), Side::Requests) => {
-                State::WebSocket(Box::new(Messages::of_client(compression, limits)))
-            }
-            (Protocol::WebSocket(compression), Side::Responses) => {
-                State::WebSocket(Box::new(Messages::of_server(compression, limits)))
-            }
-        };
-    }
-
-    fn change_protocol(&mut self, cause: &'static str, out: &mut impl Frames) {
-        out.frame(Frame::Fault(cause));
-        self.stop();
-    }
 }
 
 /// A head of this length needs no room of its own.
 const USUAL_HEAD: usize = 4 << 10;
-
-/// The protocol that a server agrees to, if it is one that can be read.
-fn protocol(fields: &Fields) -> Option<Protocol> {
-    match fields.value(Field::Upgrade)? {
-        "h2c" => Some(Protocol::Http2),
-        "websocket" => Some(Protocol::WebSocket(Compression::of(fields))),
-        _ => None,
-    }
-}
 
 #[cfg(test)]
 mod tests {

@@ -38,6 +38,7 @@ mod search;
 mod sse;
 pub mod stdio;
 pub mod streamable_http;
+mod upgrade;
 pub mod websocket;
 
 use super::reassembly::Mark;

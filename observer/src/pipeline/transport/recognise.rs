@@ -1,6 +1,6 @@
 //! Which framing a flow has, by its first bytes. Adding a framing: a guess here, and its type in the reader.
 
-use super::{http1, http2, websocket};
+use super::{http2, resync, websocket};
 
 /// What the first bytes of a flow show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +64,7 @@ pub fn recognise(data: &[u8], lines: bool) -> Guess {
     }
     if !lines {
         // An event stream may stay open for the whole session: one that is joined late is read on.
-        match http1::begins_with_event(data) {
+        match begins_with_event(data) {
             Some(true) => return Guess::Responses,
             None if data.len() < LONGEST_START => return Guess::TooShort,
             Some(false) | None => {}
@@ -75,6 +75,15 @@ pub fn recognise(data: &[u8], lines: bool) -> Guess {
         return Guess::TooShort;
     }
     if lines { Guess::Lines } else { Guess::Foreign }
+}
+
+/// Whether a chunk of an event stream begins here; `None`: too few bytes to tell.
+fn begins_with_event(bytes: &[u8]) -> Option<bool> {
+    match resync::event_chunk(bytes) {
+        Ok(_) => Some(true),
+        Err(resync::Stop::Mismatch) => Some(false),
+        Err(resync::Stop::More) => None,
+    }
 }
 
 #[cfg(test)]

@@ -277,7 +277,8 @@ fn hostile_streams_and_heads_stay_within_limits() {
 /// What Node.js 20 wrote as client and server: five calls, three of them at once, two answered in events.
 #[test]
 fn a_recorded_connection_is_read() {
-    let (up, down) = (include_bytes!("recorded/node20.requests"), include_bytes!("recorded/node20.responses"));
+    let (up, down) =
+        (include_bytes!("recorded/node20.requests"), include_bytes!("recorded/node20.responses"));
     let requests = read(client, up);
     assert_eq!(requests.whole_messages().len(), 5, "{:#?}", requests.log);
     let heads = heads(&requests, "request POST /mcp ");

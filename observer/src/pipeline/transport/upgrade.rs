@@ -7,6 +7,7 @@ use super::websocket::{Compression, Messages};
 use super::{Field, Fields, Frame, Frames, Protocol};
 
 impl Flow {
+    /// The server has answered before any of the body came that the client keeps back until it is asked for.
     pub(super) fn refuse_body(&mut self) {
         if std::mem::take(&mut self.waits)
             && let State::Body(_) = self.state
@@ -15,6 +16,7 @@ impl Flow {
         }
     }
 
+    /// The other direction has ended this stream of HTTP/2.
     pub(super) fn forget_stream(&mut self, stream: u32) {
         if let State::Http2(http2) = &mut self.state {
             http2.forget(stream);

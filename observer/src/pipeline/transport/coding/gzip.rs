@@ -17,8 +17,10 @@ enum Member {
     Data,
     /// So many bytes of checksum and length are to come.
     Tail(usize),
-    /// Padding behind the last one.
+    /// Behind one: perhaps another comes.
     Over,
+    /// In what is no member.
+    Padding,
 }
 
 impl Gzip {
@@ -56,7 +58,8 @@ impl Gzip {
                     }
                 }
                 Member::Over if coded.first() == Some(&0x1F) => self.state = Member::Head(Vec::new()),
-                Member::Over => return Ok(()),
+                Member::Over => self.state = Member::Padding,
+                Member::Padding => return Ok(()),
             }
         }
         Ok(())

@@ -41,6 +41,7 @@ fn bodies() -> Vec<(&'static str, Vec<u8>)> {
     vec![
         ("gzip", gzip(text.as_bytes())),
         ("x-gzip", [gzip(first), gzip(second)].concat()),
+        ("gzip", [gzip(text.as_bytes()), b"padding".to_vec(), gzip(b"not a member")].concat()),
         ("deflate", compress_to_vec_zlib(text.as_bytes(), 6)),
         ("deflate", compress_to_vec(text.as_bytes(), 6)),
         ("br", hex(BROTLI)),

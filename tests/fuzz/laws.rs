@@ -1,5 +1,7 @@
 //! What must hold for a framing whatever bytes it is given.
 
+use std::collections::BTreeSet;
+
 use mcp_observer::pipeline::reassembly::Piece;
 use mcp_observer::pipeline::time::Timestamp;
 use mcp_observer::pipeline::transport::{Frame, Frames};
@@ -9,7 +11,9 @@ use mcp_observer::pipeline::transport::{Frame, Frames};
 pub struct Log {
     frames: Vec<String>,
     part: Vec<u8>,
-    open: bool,
+    /// Streams with an open text.
+    open: BTreeSet<u32>,
+    stream: u32,
 }
 
 impl Log {
@@ -23,16 +27,19 @@ impl Log {
 
 impl Frames for Log {
     fn frame(&mut self, frame: Frame<'_>) {
+        let open = self.open.contains(&self.stream);
         match frame {
             Frame::Text(part) => {
-                assert!(self.open);
+                assert!(open);
                 return self.part.extend_from_slice(part);
             }
-            Frame::Begin { .. } => assert!(!std::mem::replace(&mut self.open, true)),
-            Frame::End { .. } | Frame::Abort => assert!(std::mem::replace(&mut self.open, false)),
-            Frame::Gap(_) => assert!(self.open),
-            Frame::Request(_) | Frame::Response(_) | Frame::BodyEnd { .. } => assert!(!self.open),
-            Frame::Fault(_) => {}
+            Frame::Stream(stream) if stream == self.stream => return,
+            Frame::Stream(stream) => self.stream = stream,
+            Frame::Begin { .. } => assert!(self.open.insert(self.stream)),
+            Frame::End { .. } | Frame::Abort => assert!(self.open.remove(&self.stream)),
+            Frame::Gap(_) => assert!(open),
+            Frame::Request(_) | Frame::Response(_) | Frame::BodyEnd { .. } => assert!(!open),
+            Frame::Fault(_) | Frame::Reset | Frame::Upgraded(_) => {}
         }
         self.flush();
         self.frames.push(format!("{frame:?}"));
@@ -66,7 +73,7 @@ pub fn log(
     }
     push(Piece::End { at }, &mut log);
     log.flush();
-    assert!(!log.open, "a text is left open");
+    assert!(log.open.is_empty(), "a text is left open");
     log
 }
 
@@ -85,4 +92,12 @@ pub fn check<F>(input: &[u8], new: impl Fn() -> F, push: impl Fn(&mut F, Piece<'
     let single: Vec<usize> = (0..bytes.len()).collect();
     assert_eq!(read(&single, nothing), whole, "byte by byte");
     read(&[], (first.min(second), first.max(second)));
+}
+
+/// The texts in `bytes`, without their places; `None` if there was a fault on the way.
+pub fn texts(bytes: &[u8], cuts: &[usize], push: impl FnMut(Piece<'_>, &mut Log)) -> Option<Vec<String>> {
+    let log = log(bytes, cuts, (usize::MAX, usize::MAX), push);
+    let has_fault = log.frames.iter().any(|frame| frame.starts_with("Fault"));
+    let texts = log.frames.into_iter().filter(|frame| frame.starts_with("text ")).collect();
+    (!has_fault).then_some(texts)
 }

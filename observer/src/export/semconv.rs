@@ -71,7 +71,7 @@ pub fn operation_name(call: &Call) -> &'static str {
 pub const fn network_transport(transport: Transport) -> &'static str {
     match transport {
         Transport::Stdio => "pipe",
-        Transport::StreamableHttp | Transport::HttpSse => "tcp",
+        Transport::StreamableHttp | Transport::HttpSse | Transport::WebSocket => "tcp",
     }
 }
 
@@ -80,6 +80,7 @@ pub const fn network_protocol_name(transport: Transport) -> &'static str {
     match transport {
         Transport::Stdio => "",
         Transport::StreamableHttp | Transport::HttpSse => "http",
+        Transport::WebSocket => "websocket",
     }
 }
 

@@ -41,8 +41,10 @@ impl Pipeline {
         self.forget_call(open.connection, call);
         let exchange = self.connections.value(&answer.connection).and_then(|c| c.exchanges.front());
         open.session = open.session.or(exchange.and_then(|exchange| exchange.session));
+        let response = exchange.and_then(|exchange| exchange.response.as_ref());
+        let damaged = response.is_some_and(|response| response.damaged);
         self.learn_answer(&open, answer);
-        let whole = open.whole && answer.message.whole;
+        let whole = open.whole && answer.message.whole && !damaged;
         let id_read = !answer.message.id_inferred && answer.message.id != MessageId::Absent;
         let certainty = match (whole, id_read) {
             (true, _) => Certainty::Whole,

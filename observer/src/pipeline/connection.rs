@@ -16,6 +16,7 @@ use super::reader::{Envelope, Kind, Reader};
 use super::reassembly::stream::Flow;
 use super::reassembly::twin::{End, Medium, Place};
 use super::time::Timestamp;
+use super::transport::Transport;
 use super::transport::streamable_http::Exchanges;
 
 /// Whether a connection carries MCP.
@@ -60,6 +61,8 @@ pub struct Connection {
     pub calls: BTreeSet<CallId>,
     /// Finished calls that wait until it is known to carry MCP.
     pub unproven: Vec<Call>,
+    /// Answers without a request that came before it was known to carry MCP.
+    pub orphans: u32,
     /// For TLS: the socket that it travels on.
     pub socket: Option<Place>,
     /// For TCP: its first sends, until it is known whether the other end is on this host.
@@ -68,6 +71,8 @@ pub struct Connection {
     pub is_read_inside_tls: [bool; 2],
     /// Holes in it since they were last told of: how many, and how many bytes.
     pub holes: (u64, u64),
+    /// Whether it began as HTTP and carries messages of WebSocket.
+    pub upgraded: bool,
     /// When its MCP session began.
     pub session_since: Option<Timestamp>,
 }
@@ -133,12 +138,19 @@ impl Connection {
             exchanges: Exchanges::default(),
             calls: BTreeSet::new(),
             unproven: Vec::new(),
+            orphans: 0,
             socket: None,
             early: Early::Unknown,
             is_read_inside_tls: [false; 2],
             holes: (0, 0),
+            upgraded: false,
             session_since: None,
         }
+    }
+
+    /// How messages travel on it, without HTTP around each.
+    pub const fn transport(&self) -> Transport {
+        if self.upgraded { Transport::WebSocket } else { Transport::Stdio }
     }
 
     /// The process at `end`.

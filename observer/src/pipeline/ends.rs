@@ -33,8 +33,10 @@ impl Pipeline {
             self.take_found(id, to, kind, found);
         }
         self.found = found;
+        let upgraded = self.connections.value(&id).is_some_and(|connection| connection.upgraded);
         match kind {
-            Kind::Requests | Kind::Responses => self.end_http(id, to, at),
+            Kind::Requests | Kind::Responses if !upgraded => self.end_http(id, to, at),
+            Kind::Requests | Kind::Responses => self.end_wire(id, to),
             Kind::Lines | Kind::Unknown => self.end_wire(id, to),
         }
         self.closing.set(id, at.after(self.settings.limits.gone_for));

@@ -12,6 +12,7 @@ use super::reassembly::Piece;
 use super::reassembly::stream::Moved;
 use super::reassembly::twin::{ConnectionId, End, Place};
 use super::time::Timestamp;
+use super::transport::Carrier;
 
 /// Streams with MCP that are passed over in one search for one without.
 const MOST_PASSED_OVER: usize = 64;
@@ -235,6 +236,13 @@ impl Pipeline {
 
     pub(super) fn take_found(&mut self, id: ConnectionId, to: End, kind: Kind, found: Found) {
         match found {
+            Found::Stream(stream) => {
+                if let Some(connection) = self.connections.value_mut(&id) {
+                    connection.exchanges.select(stream);
+                }
+            }
+            Found::Reset => self.reset_exchange(id, to),
+            Found::Upgraded(protocol) => self.upgrade(id, to, protocol),
             Found::Request(head) => self.take_request_head(id, to, head),
             Found::Response(head) => self.take_response_head(id, head),
             Found::Endpoint(text) => self.take_endpoint(id, &text),
@@ -259,6 +267,12 @@ impl Pipeline {
                 }
             }
             Found::Text(envelope, messages) => {
+                let kind = if envelope.carrier == Carrier::WebSocketMessage {
+                    self.connections.value_mut(&id).into_iter().for_each(|joined| joined.upgraded = true);
+                    Kind::Lines
+                } else {
+                    kind
+                };
                 for message in messages {
                     match kind {
                         Kind::Lines => self.take_line(id, to, &envelope, message),
@@ -305,8 +319,10 @@ impl Pipeline {
         }
         connection.label = label;
         let unproven = std::mem::take(&mut connection.unproven);
+        let orphans = std::mem::take(&mut connection.orphans);
         match label {
             Label::Mcp => {
+                (0..orphans).for_each(|_| self.health.fault(Stage::Pairing, "answer_without_request"));
                 self.give_verdict(id, Verdict::Capture);
                 for call in unproven {
                     self.show(call);

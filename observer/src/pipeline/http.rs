@@ -7,16 +7,16 @@ use super::Pipeline;
 use super::completion::Answer;
 use super::connection::Label;
 use super::jsonrpc::{Message, MessageId, Shape};
-use super::observation::{CallDirection, Outcome, Transport};
+use super::mcp::meta;
+use super::observation::{CallDirection, Transport};
+use super::pairing::CallId;
 use super::pairing::scope::{AskedBy, CallKey, Scope, hash};
-use super::pairing::{CallId, outcome};
 use super::reader::Envelope;
-use super::reassembly::Mark;
 use super::reassembly::twin::{ConnectionId, End, Medium};
-use super::time::Timestamp;
 use super::transport::http_sse::endpoint_target;
-use super::transport::streamable_http::{Exchange, is_mcp, may_be_mcp};
+use super::transport::streamable_http::{is_mcp, may_be_mcp, mcp_name};
 use super::transport::{Carrier, Field, RequestHead, ResponseHead};
+use super::unseen_endpoint::may_be_of_2024;
 
 impl Pipeline {
     /// The head of a request that came towards `to`.
@@ -28,7 +28,9 @@ impl Pipeline {
         if let (Some(session), Some(name)) = (session, head.fields.value(Field::SessionId)) {
             self.meet_session(session, Transport::StreamableHttp, hash(&name));
         }
-        if !may_be_mcp(&head) && self.label(id) != Label::Mcp {
+        let multiplexed = self.connections.value(&id).is_some_and(|c| c.exchanges.selected().is_some());
+        let may_be_mcp = may_be_mcp(&head);
+        if !may_be_mcp && !multiplexed && self.label(id) != Label::Mcp {
             self.ignore(id);
         } else if session.is_some() {
             self.set_label(id, Label::Mcp); // only sessions that are known have a number
@@ -36,9 +38,18 @@ impl Pipeline {
         let (limits, payloads) = (&self.settings.limits, self.settings.payloads);
         let Some(connection) = self.connections.value_mut(&id) else { return };
         connection.client = Some(to.other());
-        connection.way_mut(to).unread = 0;
-        connection.way_mut(to.other()).reader(limits, payloads).expect_response(&head.method, limits);
-        let dropped = connection.exchanges.begin(head, limits.http_pipeline);
+        let limit = if multiplexed {
+            // Other requests may follow on the same connection, so it is not judged by the first.
+            if may_be_mcp {
+                connection.way_mut(to).unread = 0;
+            }
+            limits.http2_streams
+        } else {
+            connection.way_mut(to).unread = 0;
+            connection.way_mut(to.other()).reader(limits, payloads).expect_response(&head.method, limits);
+            limits.http_pipeline
+        };
+        let dropped = connection.exchanges.begin(head, limit, &limits.buffers);
         if let Some(exchange) = connection.exchanges.asking() {
             exchange.session = session;
         }
@@ -49,6 +60,9 @@ impl Pipeline {
 
     /// The session that a request belongs to: by its session header, or by the address that it is posted to.
     fn session_of(&self, id: ConnectionId, to: End, head: &RequestHead) -> Option<u64> {
+        if head.fields.value(Field::McpMethod).is_some() {
+            return None; // the stateless era: a session's header is left aside
+        }
         if let Some(session) = head.fields.value(Field::SessionId) {
             return Some(hash(&(self.server_key(id, to, head), session)));
         }
@@ -58,7 +72,7 @@ impl Pipeline {
 
     /// Tells servers apart: the same session id or path may be in use at several, and a gateway may hand a
     /// session id on.
-    fn server_key(&self, id: ConnectionId, server: End, head: &RequestHead) -> u64 {
+    pub(super) fn server_key(&self, id: ConnectionId, server: End, head: &RequestHead) -> u64 {
         let Some(connection) = self.connections.value(&id) else { return 0 };
         let host = head.fields.value(Field::Host);
         match connection.medium {
@@ -79,6 +93,12 @@ impl Pipeline {
         }
         let Some(connection) = self.connections.value_mut(&id) else { return };
         connection.way_mut(server.other()).unread = 0;
+        if head.status >= 300
+            && connection.exchanges.iter().count() == 1
+            && let Some(reader) = &mut connection.way_mut(server).reader
+        {
+            reader.refuse_body();
+        }
         let Some(exchange) = connection.exchanges.answering() else { return };
         exchange.response = Some(head);
         if let (Some(key), Some(name)) = (key, session) {
@@ -116,6 +136,10 @@ impl Pipeline {
             return;
         };
         let (number, session, modern) = (exchange.number, exchange.session, exchange.is_modern());
+        let damaged = exchange.request.damaged;
+        let posted_to =
+            (session.is_none() && may_be_of_2024(&exchange.request)).then(|| exchange.request.clone());
+        let named = exchange.request.fields.value(Field::McpName).map(mcp_name);
         let version = exchange.request.fields.value(Field::ProtocolVersion).map(std::sync::Arc::<str>::from);
         let transport = self.http_transport(session);
         let own = [Some((Scope::Exchange(id, number), AskedBy::Client)), client_scope(session)];
@@ -126,6 +150,11 @@ impl Pipeline {
                     return;
                 };
                 call.exchange = Some(number);
+                call.posted_to = posted_to;
+                if let (None, Some(name)) = (&call.subject, named) {
+                    call.subject = meta::subject_named(&call.method, &name); // a hole was where the body has it
+                }
+                call.whole &= !damaged;
                 call.session = session.filter(|_| !modern);
                 call.revision = call.revision.or(version);
                 call.keys = own
@@ -195,7 +224,13 @@ impl Pipeline {
                     }
                 };
                 let answer = Answer { connection: id, to, envelope, message: &message };
-                match (call, &message.id) {
+                let adopted = match (call, &message.id, &envelope.carrier) {
+                    (None, MessageId::Id(answer_id), Carrier::SseEvent { .. }) if session.is_none() => {
+                        self.adopt_answer(id, to, answer_id)
+                    }
+                    _ => None,
+                };
+                match (call.or(adopted), &message.id) {
                     (Some(call), _) => self.answer(call, &answer),
                     (None, MessageId::Id(answer_id)) if message.shape() != Shape::Unknown => {
                         let answer_id = answer_id.clone();
@@ -247,103 +282,11 @@ impl Pipeline {
         }
     }
 
-    fn calls_of(&self, id: ConnectionId, exchange: u64) -> Vec<CallId> {
+    pub(super) fn calls_of(&self, id: ConnectionId, exchange: u64) -> Vec<CallId> {
         let Some(connection) = self.connections.value(&id) else { return Vec::new() };
         let of_exchange =
             |call: &CallId| self.calls.call(*call).is_some_and(|open| open.exchange == Some(exchange));
         connection.calls.iter().copied().filter(of_exchange).collect()
-    }
-
-    /// The response whose last byte came towards `to` is over.
-    pub(super) fn end_exchange(&mut self, id: ConnectionId, to: End, last_byte: Mark, whole: bool) {
-        let Some(exchange) = self.connections.value_mut(&id).and_then(|c| c.exchanges.end()) else { return };
-        let status = exchange.response.as_ref().map_or(0, |response| response.status);
-        let failed = outcome::of_status(status);
-        let envelope = Envelope { first_byte: last_byte, last_byte, carrier: Carrier::HttpBody, bytes: 0 };
-        for call in self.calls_of(id, exchange.number) {
-            match failed {
-                // The client sends it again, elsewhere.
-                None if (300..400).contains(&status) => self.forget_redirected(call),
-                Some(end) => self.end_by_status(call, id, to, &envelope, end),
-                None if !whole && !is_event_stream(&exchange) && status == 200 => {
-                    self.end_by_status(call, id, to, &envelope, (Outcome::Ok, None));
-                }
-                None => self.leave_unanswered(call, &exchange, last_byte.at),
-            }
-        }
-        if &*exchange.request.method == "DELETE" && (200..300).contains(&status) {
-            self.end_http_session(id, exchange.session);
-        }
-        let Some(connection) = self.connections.value_mut(&id) else { return };
-        connection.way_mut(to).flow.forget_until(last_byte.position);
-    }
-
-    fn forget_redirected(&mut self, call: CallId) {
-        if let Some(open) = self.calls.close(call) {
-            self.forget_call(open.connection, call);
-        }
-    }
-
-    /// The response is over and has no answer to the call: it may still come on another connection.
-    fn leave_unanswered(&mut self, call: CallId, exchange: &Exchange, at: Timestamp) {
-        let accepted = exchange.response.as_ref().is_some_and(|response| response.status == 202);
-        if exchange.session.is_some() && accepted {
-            return; // HTTP+SSE of 2024: the answer comes on the event stream
-        }
-        let modern = self.calls.call(call).is_some_and(|open| is_modern(open.revision.as_deref()))
-            || exchange.is_modern();
-        let (until, outcome) = match exchange.session {
-            _ if modern => (at, Outcome::Cancelled),
-            Some(_) => (at.after(self.settings.limits.resume_for), Outcome::Abandoned),
-            None => (at, Outcome::Abandoned),
-        };
-        self.calls.doom(call, until, outcome);
-    }
-
-    pub(super) fn abandon_exchange(&mut self, id: ConnectionId, exchange: &Exchange, at: Timestamp) {
-        for call in self.calls_of(id, exchange.number) {
-            self.leave_unanswered(call, exchange, at);
-        }
-    }
-
-    /// The reader at `to` met the end of the connection.
-    pub(super) fn end_http(&mut self, id: ConnectionId, to: End, at: Timestamp) {
-        let Some(connection) = self.connections.value_mut(&id) else { return };
-        // What the server has sent before an end was closed may not have been read yet: it still finds its request.
-        let is_read_to_the_end = connection.client == Some(to);
-        let limits = &self.settings.limits;
-        let at = match connection.streams.len() {
-            _ if is_read_to_the_end => at,
-            // The client's end is on this host and tells when it is over; until then it may read, however slowly.
-            2.. => at.after(limits.resume_for),
-            _ => at.after(limits.held_for),
-        };
-        let mut exchanges = std::mem::take(&mut connection.exchanges);
-        for exchange in exchanges.iter() {
-            self.abandon_exchange(id, exchange, at);
-            if self.http_transport(exchange.session) == Transport::HttpSse
-                && &*exchange.request.method == "GET"
-            {
-                self.end_http_session(id, exchange.session);
-            }
-        }
-        if is_read_to_the_end {
-            exchanges.drop_all_but(0).for_each(drop);
-        }
-        if let Some(connection) = self.connections.value_mut(&id) {
-            connection.exchanges = exchanges;
-        }
-    }
-
-    /// Bytes towards `to` were skipped on purpose. Where these were requests, the open exchanges are over; where
-    /// responses, the next one is that of the newest request.
-    pub(super) fn restart_exchanges(&mut self, id: ConnectionId, to: End) {
-        let Some(connection) = self.connections.value_mut(&id) else { return };
-        let keep = usize::from(connection.client == Some(to));
-        let exchanges: Vec<_> = connection.exchanges.drop_all_but(keep).collect();
-        for exchange in exchanges {
-            self.abandon_exchange(id, &exchange, self.now);
-        }
     }
 }
 
@@ -353,16 +296,4 @@ fn client_scope(session: Option<u64>) -> Option<(Scope, AskedBy)> {
 
 fn server_scope(session: Option<u64>) -> Option<(Scope, AskedBy)> {
     session.map(|session| (Scope::Session(session), AskedBy::Server))
-}
-
-fn is_event_stream(exchange: &Exchange) -> bool {
-    let response = exchange.response.as_ref();
-    response
-        .and_then(|head| head.fields.value(Field::ContentType))
-        .is_some_and(|kind| kind.contains("event-stream"))
-}
-
-/// Whether a revision is of the stateless era, in which a closed response is a cancellation.
-fn is_modern(revision: Option<&str>) -> bool {
-    revision.is_some_and(|revision| revision >= "2026-07-28")
 }

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, hash_map::Entry};
 use std::hash::Hash;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// The bounds of one pipeline.
@@ -53,6 +55,22 @@ pub struct Limits {
     pub unread_message_bytes: u64,
     /// Head of one HTTP message. Servers refuse more than 8 to 64 KiB.
     pub http_head_bytes: usize,
+    /// Streams of one HTTP/2 connection with an unfinished body, in each direction. Servers allow 100 to 250.
+    pub http2_streams: usize,
+    /// Table of compressed headers, in each direction of an HTTP/2 connection. Browsers agree on 64 KiB, others on
+    /// 4 KiB.
+    pub hpack_table_bytes: usize,
+    /// How many bytes may come out of each byte of a compressed body. Lists of tools shrink to a thirtieth.
+    pub expansion: u64,
+    /// Bytes that may come out of a compressed body whatever went in.
+    pub unexpanded_bytes: u64,
+    /// The largest window that a compressed body may ask for: the largest of `br`.
+    pub decoder_window_bytes: u64,
+    /// Memory of all decoders of compressed bodies together.
+    pub decoders: Budget,
+    /// Memory of all heads that are longer than usual, all streams with an unfinished body, and all tables of
+    /// compressed headers that are larger than usual.
+    pub buffers: Budget,
     /// HTTP requests on one connection that wait for their responses (pipelining).
     pub http_pipeline: usize,
     /// Messages in one JSON-RPC batch. The TypeScript SDK takes 100.
@@ -93,6 +111,13 @@ impl Default for Limits {
             unread_bytes: 16 << 10,
             unread_message_bytes: 64 << 20,
             http_head_bytes: 128 << 10,
+            http2_streams: 256,
+            hpack_table_bytes: 64 << 10,
+            expansion: 256,
+            unexpanded_bytes: 1 << 20,
+            decoder_window_bytes: 16 << 20,
+            decoders: Budget::new(128 << 20),
+            buffers: Budget::new(128 << 20),
             http_pipeline: 64,
             batch: 1024,
             kept_bytes: 1024,
@@ -101,6 +126,42 @@ impl Default for Limits {
             nesting: 512,
             sessions: 16_384,
         }
+    }
+}
+
+/// Bytes of memory that many have in common: copies share it.
+#[derive(Clone, Debug)]
+pub struct Budget(Arc<AtomicU64>);
+
+/// A part of a [`Budget`], given back when it is dropped.
+#[derive(Debug)]
+pub struct Share {
+    of: Budget,
+    bytes: u64,
+}
+
+impl Budget {
+    /// So many bytes, all free.
+    pub fn new(bytes: u64) -> Self {
+        Self(Arc::new(AtomicU64::new(bytes)))
+    }
+
+    /// Takes `bytes` out of it, if there are so many.
+    pub fn take(&self, bytes: u64) -> Option<Share> {
+        let less = |left: u64| left.checked_sub(bytes);
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).ok()?;
+        Some(Share { of: self.clone(), bytes })
+    }
+
+    /// What is free.
+    pub fn free(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.of.0.fetch_add(self.bytes, Ordering::Relaxed);
     }
 }
 

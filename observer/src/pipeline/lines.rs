@@ -4,7 +4,7 @@
 
 use super::Pipeline;
 use super::completion::Answer;
-use super::connection::{Held, Label};
+use super::connection::{Connection, Held, Label};
 use super::health::Stage;
 use super::jsonrpc::{Id, Kept, Member, Message, MessageId, Shape};
 use super::mcp::evidence::{self, Evidence};
@@ -63,11 +63,16 @@ impl Pipeline {
             connection.parties.hear_request(message);
         }
         let scope = Scope::Connection(id);
-        let Some(mut call) = self.open_call(id, to, envelope, message, direction, Transport::Stdio) else {
+        let transport = self.transport(id);
+        let Some(mut call) = self.open_call(id, to, envelope, message, direction, transport) else {
             return;
         };
         call.keys = keys(scope, AskedBy::End(asker), &call);
         self.register(call);
+    }
+
+    fn transport(&self, id: ConnectionId) -> Transport {
+        self.connections.value(&id).map_or(Transport::Stdio, Connection::transport)
     }
 
     /// Who asks whom, by the method or else by what is known of the connection.
@@ -100,6 +105,7 @@ impl Pipeline {
             connection: id,
             asker: to.other(),
             exchange: None,
+            posted_to: None,
             method: message.method.clone()?,
             id: request_id.clone(),
             subject: meta::subject(message),
@@ -165,7 +171,7 @@ impl Pipeline {
             way.held.push_back(Held { message, envelope: envelope.clone(), until });
             return;
         }
-        self.unanswerable(id, to, envelope, Some(answer_id.clone()), Transport::Stdio);
+        self.unanswerable(id, to, envelope, Some(answer_id.clone()), self.transport(id));
     }
 
     /// The sender is known now, or waiting is over: what was held goes on.
@@ -179,7 +185,7 @@ impl Pipeline {
                 Some(call) => {
                     self.answer(call, &Answer { connection: id, to, envelope: &envelope, message: &message });
                 }
-                None => self.unanswerable(id, to, &envelope, Some(answer_id), Transport::Stdio),
+                None => self.unanswerable(id, to, &envelope, Some(answer_id), self.transport(id)),
             }
         }
     }
@@ -255,7 +261,7 @@ impl Pipeline {
         let requests = self.wires.partner(answers).unwrap_or(Wire { connection: id, from: to });
         let others = (Scope::Connection(requests.connection), AskedBy::End(requests.from));
         self.heed_notification(id, to, envelope, message, &[own], &[others]);
-        self.show_notification(id, envelope, message, direction, Transport::Stdio);
+        self.show_notification(id, envelope, message, direction, self.transport(id));
     }
 
     /// Cancellation names a call of the sender; progress one of the receiver.
@@ -347,6 +353,8 @@ impl Pipeline {
         transport: Transport,
     ) {
         if self.label(id) != Label::Mcp {
+            // Counted if it turns out to be MCP.
+            self.connections.value_mut(&id).into_iter().for_each(|connection| connection.orphans += 1);
             return;
         }
         let (from, to) = (self.peer(id, to.other()), self.peer(id, to));

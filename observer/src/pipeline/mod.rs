@@ -8,9 +8,9 @@
 //! 3. `while let Some((stream, verdict)) = next_verdict()`: what the kernel should do with streams.
 //!
 //! The stages are the folders; the files beside them join the stages: [`reader`] for one flow, `feed` for one
-//! record, `early` for
-//! sends that wait for their receiver, `ends` for what is over, `lines` and `http` for one message, `completion` for one call, `settle` for a
-//! call seen from both ends, `sessions` and `parties` for what surrounds it.
+//! record, `early` for sends that wait for their receiver, `ends` for what is over, `lines` and `http` for one message,
+//! `exchanges` for one response, `completion` for one call, `settle` for a call seen from both ends, `sessions`,
+//! `parties` and `unseen_endpoint` for what surrounds it.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::indexing_slicing, clippy::unwrap_used)]
 #![deny(clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking"))]
@@ -20,6 +20,7 @@ mod completion;
 pub mod connection;
 pub mod early;
 mod ends;
+mod exchanges;
 mod feed;
 pub mod health;
 mod holes;
@@ -41,6 +42,7 @@ mod settle;
 mod tests;
 pub mod time;
 pub mod transport;
+mod unseen_endpoint;
 
 use std::collections::{BTreeSet, VecDeque};
 

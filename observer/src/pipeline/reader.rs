@@ -8,9 +8,12 @@ use super::jsonrpc::skim::Skim;
 use super::limits::Limits;
 use super::reassembly::{Mark, Piece};
 use super::time::Timestamp;
-use super::transport::http1::{self, Requests, Responses};
+use super::transport::http1::{Requests, Responses};
+use super::transport::http2::Http2;
+use super::transport::recognise::{Guess, LONGEST_START, recognise};
 use super::transport::stdio::Lines;
-use super::transport::{Carrier, Frame, Frames, RequestHead, ResponseHead, SseKind};
+use super::transport::websocket::Messages;
+use super::transport::{Carrier, Frame, Frames, Protocol, RequestHead, ResponseHead, SseKind};
 
 /// A message text without its content.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +31,12 @@ pub struct Envelope {
 /// What was found in a flow.
 #[derive(Debug)]
 pub enum Found {
+    /// What follows is about this stream of HTTP/2.
+    Stream(u32),
+    /// The stream ends before its time.
+    Reset,
+    /// The server agrees to go on in another protocol.
+    Upgraded(Protocol),
     /// The head of a request.
     Request(Box<RequestHead>),
     /// The head of a response.
@@ -57,6 +66,8 @@ enum Framing {
     Lines(Box<Lines>),
     Requests(Box<Requests>),
     Responses(Box<Responses>),
+    Http2(Box<Http2>),
+    WebSocket(Box<Messages>),
 }
 
 /// The beginning of a flow.
@@ -81,9 +92,9 @@ pub enum Kind {
     Unknown,
     /// Newline-delimited JSON.
     Lines,
-    /// HTTP/1 requests.
+    /// HTTP requests.
     Requests,
-    /// HTTP/1 responses.
+    /// HTTP responses.
     Responses,
 }
 
@@ -92,6 +103,15 @@ pub enum Kind {
 pub struct Reader {
     framing: Framing,
     text: Text,
+    parked: Parked,
+}
+
+/// Texts of other streams of HTTP/2 than the current one, oldest first.
+#[derive(Debug, Default)]
+struct Parked {
+    payloads: bool,
+    current: u32,
+    texts: Vec<(u32, Text)>,
 }
 
 /// The text that is being read.
@@ -108,16 +128,22 @@ struct Text {
 impl Reader {
     /// A reader that has seen nothing.
     pub fn new(limits: &Limits, payloads: bool) -> Self {
-        Self { framing: Framing::Unknown(Start::default()), text: Text::new(limits, payloads) }
+        let (framing, text) = (Framing::Unknown(Start::default()), Text::new(limits, payloads));
+        Self { framing, text, parked: Parked { payloads, ..Parked::default() } }
     }
 
     /// Which framing was recognised.
-    pub const fn kind(&self) -> Kind {
-        match self.framing {
+    pub fn kind(&self) -> Kind {
+        match &self.framing {
             Framing::Unknown(_) => Kind::Unknown,
-            Framing::Lines(_) => Kind::Lines,
+            Framing::Lines(_) | Framing::WebSocket(_) => Kind::Lines,
             Framing::Requests(_) => Kind::Requests,
             Framing::Responses(_) => Kind::Responses,
+            Framing::Http2(http2) => match http2.is_requests() {
+                Some(true) => Kind::Requests,
+                Some(false) => Kind::Responses,
+                None => Kind::Unknown,
+            },
         }
     }
 
@@ -135,7 +161,7 @@ impl Reader {
             }
             return;
         }
-        self.frame(piece, out);
+        self.frame(piece, limits, out);
     }
 
     /// Recognises the framing by the first bytes, those that were kept and `next`; keeps them all if they are too
@@ -165,24 +191,43 @@ impl Reader {
             Guess::Lines => Framing::Lines(Box::new(Lines::new(limits))),
             Guess::Requests => Framing::Requests(Box::new(Requests::new(limits))),
             Guess::Responses => Framing::Responses(Box::new(Responses::new(limits))),
+            Guess::WebSocket => Framing::WebSocket(Box::new(Messages::joined(limits))),
+            Guess::Http2Server if first.gap.is_none() => Framing::Http2(Box::new(Http2::responses(limits))),
+            Guess::Http2Server | Guess::Http2 => Framing::Http2(Box::new(Http2::joined(limits))),
         };
         if let Some((Mark { at, position }, missing)) = first.gap {
-            self.frame(Piece::Gap { at, position, missing }, out);
+            self.frame(Piece::Gap { at, position, missing }, limits, out);
         }
         for (Mark { at, position }, data) in &first.bytes {
-            self.frame(Piece::Data { at: *at, position: *position, data }, out);
+            self.frame(Piece::Data { at: *at, position: *position, data }, limits, out);
         }
-        self.frame(Piece::Data { at: mark.at, position: mark.position, data }, out);
+        self.frame(Piece::Data { at: mark.at, position: mark.position, data }, limits, out);
     }
 
-    fn frame(&mut self, piece: Piece<'_>, out: &mut Vec<Found>) {
-        let mut sink = Sink { text: &mut self.text, out };
+    fn frame(&mut self, piece: Piece<'_>, limits: &Limits, out: &mut Vec<Found>) {
+        let mut sink = Sink { text: &mut self.text, parked: &mut self.parked, limits, out };
         match &mut self.framing {
             Framing::Unknown(_) => {}
             Framing::Lines(framing) => framing.push(piece, &mut sink),
             Framing::Requests(framing) => framing.push(piece, &mut sink),
             Framing::Responses(framing) => framing.push(piece, &mut sink),
+            Framing::Http2(framing) => framing.push(piece, &mut sink),
+            Framing::WebSocket(framing) => framing.push(piece, &mut sink),
         }
+    }
+
+    /// The peer has ended this stream of HTTP/2.
+    pub fn forget_stream(&mut self, stream: u32) {
+        match &mut self.framing {
+            Framing::Requests(framing) => framing.forget_stream(stream),
+            Framing::Responses(framing) => framing.forget_stream(stream),
+            Framing::Http2(framing) => framing.forget(stream),
+            Framing::Unknown(_) | Framing::Lines(_) | Framing::WebSocket(_) => {}
+        }
+        if self.parked.current == stream {
+            self.text.reset();
+        }
+        self.parked.texts.retain(|(parked, _)| *parked != stream);
     }
 
     /// The peer has sent a request with this method: its response comes on this flow.
@@ -195,59 +240,31 @@ impl Reader {
         }
     }
 
+    /// The server has refused the body of a request before it came.
+    pub fn refuse_body(&mut self) {
+        if let Framing::Requests(requests) = &mut self.framing {
+            requests.refuse_body();
+        }
+    }
+
+    /// The server has agreed to go on in another protocol; these are the client's bytes.
+    pub fn upgrade(&mut self, protocol: Protocol) {
+        if let Framing::Requests(requests) = &mut self.framing {
+            requests.upgrade(protocol);
+        }
+    }
+
     /// Whether a message text has begun and not ended.
     pub const fn in_text(&self) -> bool {
-        self.text.first_byte.is_some()
+        self.text.first_byte.is_some() || !self.parked.texts.is_empty()
     }
 
     /// Forgets the framing and the text that was being read: what comes next is a new beginning.
     pub fn restart(&mut self) {
         self.framing = Framing::Unknown(Start::default());
         self.text.reset();
+        self.parked.texts.clear();
     }
-}
-
-/// What the first bytes of a flow show.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Guess {
-    TooShort,
-    Foreign,
-    Lines,
-    Requests,
-    Responses,
-}
-
-/// Bytes after which a start is recognised or foreign, but for blanks.
-const LONGEST_START: usize = 16;
-
-/// What `data` begins.
-fn recognise(data: &[u8], lines: bool) -> Guess {
-    const METHODS: [&[u8]; 9] =
-        [b"POST ", b"GET ", b"DELETE ", b"PUT ", b"HEAD ", b"OPTIONS ", b"PATCH ", b"CONNECT ", b"TRACE "];
-    const STATUS: &[u8] = b"HTTP/1.";
-    let text = data.strip_prefix(b"\xef\xbb\xbf").unwrap_or(data).trim_ascii_start();
-    if matches!(text.first(), Some(b'{' | b'[')) {
-        return Guess::Lines;
-    }
-    if data.starts_with(STATUS) {
-        return Guess::Responses;
-    }
-    if METHODS.iter().any(|method| data.starts_with(method)) {
-        return Guess::Requests;
-    }
-    if !lines {
-        // An event stream may stay open for the whole session: one that is joined late is read on.
-        match http1::begins_with_event(data) {
-            Some(true) => return Guess::Responses,
-            None if data.len() < LONGEST_START => return Guess::TooShort,
-            Some(false) | None => {}
-        }
-    }
-    let blank = text.is_empty() && data.len() < LONGEST_START;
-    if blank || STATUS.starts_with(data) || METHODS.iter().any(|method| method.starts_with(data)) {
-        return Guess::TooShort;
-    }
-    if lines { Guess::Lines } else { Guess::Foreign }
 }
 
 impl Text {
@@ -302,15 +319,41 @@ impl Text {
     }
 }
 
+impl Parked {
+    /// Exchanges the current text for that of another stream.
+    fn select(&mut self, stream: u32, text: &mut Text, limits: &Limits) {
+        if stream == self.current {
+            return;
+        }
+        let before = std::mem::replace(&mut self.current, stream);
+        let other = self.texts.iter().position(|(parked, _)| *parked == stream);
+        let other = other.map(|index| self.texts.remove(index).1);
+        if text.first_byte.is_some() {
+            let other = other.unwrap_or_else(|| Text::new(limits, self.payloads));
+            self.texts.push((before, std::mem::replace(text, other)));
+        } else if let Some(other) = other {
+            *text = other;
+        }
+    }
+}
+
 /// Joins a framing with the skimmer.
 struct Sink<'a> {
     text: &'a mut Text,
+    parked: &'a mut Parked,
+    limits: &'a Limits,
     out: &'a mut Vec<Found>,
 }
 
 impl Frames for Sink<'_> {
     fn frame(&mut self, frame: Frame<'_>) {
         match frame {
+            Frame::Stream(stream) => {
+                self.parked.select(stream, self.text, self.limits);
+                self.out.push(Found::Stream(stream));
+            }
+            Frame::Reset => self.out.push(Found::Reset),
+            Frame::Upgraded(protocol) => self.out.push(Found::Upgraded(protocol)),
             Frame::Request(head) => self.out.push(Found::Request(head)),
             Frame::Response(head) => self.out.push(Found::Response(head)),
             Frame::Begin { first_byte } => self.text.begin(first_byte),
@@ -330,21 +373,6 @@ impl Frames for Sink<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_framing_is_known_by_its_first_bytes() {
-        assert_eq!(recognise(b"{\"id\":1}", false), Guess::Lines);
-        assert_eq!(recognise(b"\xef\xbb\xbf\n [", false), Guess::Lines);
-        assert_eq!(recognise(b"POST /mcp HTTP/1.1\r\n", false), Guess::Requests);
-        assert_eq!(recognise(b"HTTP/1.1 200 OK\r\n", true), Guess::Responses);
-        assert_eq!(recognise(b"starting server", true), Guess::Lines);
-        assert_eq!(recognise(b"starting server", false), Guess::Foreign);
-        assert_eq!(recognise(b"1a4\r\ndata: {", false), Guess::Responses, "in an event stream");
-        assert_eq!(recognise(b"1a4\r\nda", false), Guess::TooShort);
-        assert_eq!(recognise(b"1a4\r\n{", false), Guess::Foreign);
-        assert_eq!(recognise(b"PO", true), Guess::TooShort);
-        assert_eq!(recognise(b"HTTP", false), Guess::TooShort);
-    }
 
     fn texts(pieces: &[Piece<'_>], lines: bool) -> Vec<usize> {
         let (limits, mut found) = (Limits::default(), Vec::new());

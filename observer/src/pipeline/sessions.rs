@@ -48,7 +48,7 @@ impl Pipeline {
     }
 
     pub(super) fn begin_session(&mut self, id: ConnectionId, transport: Transport) {
-        if transport != Transport::Stdio {
+        if !matches!(transport, Transport::Stdio | Transport::WebSocket) {
             return; // without a session id there is no session
         }
         self.end_session(id);
@@ -64,9 +64,10 @@ impl Pipeline {
         let partner =
             answers.into_iter().find_map(|wire| self.wires.partner(wire)).map(|wire| wire.connection);
         for id in [Some(id), partner].into_iter().flatten() {
-            let since = self.connections.value_mut(&id).and_then(|c| c.session_since.take());
-            if let Some(since) = since {
-                self.show_session(id, Transport::Stdio, None, Some(self.now.since(since)));
+            let Some(connection) = self.connections.value_mut(&id) else { continue };
+            let transport = connection.transport();
+            if let Some(since) = connection.session_since.take() {
+                self.show_session(id, transport, None, Some(self.now.since(since)));
             }
         }
     }
@@ -76,7 +77,7 @@ impl Pipeline {
         if let Some(since) = connection.session_since {
             let session = Session {
                 at: self.now,
-                transport: Transport::Stdio,
+                transport: connection.transport(),
                 revision: connection.parties.revision.clone(),
                 session: None,
                 duration: Some(self.now.since(since)),

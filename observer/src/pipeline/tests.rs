@@ -2,10 +2,14 @@
 
 mod ends;
 mod holes;
+mod hostile;
 mod http;
+mod http2;
+mod http_rules;
 mod namespaces;
 mod stdio;
 mod tls;
+mod websocket;
 
 use std::time::Duration;
 
@@ -73,6 +77,26 @@ impl Host {
 
     fn lost(&mut self, stream: u64, direction: Direction, count: u64) {
         *self.positions.entry((StreamId(stream), direction)).or_default() += count;
+    }
+
+    /// Bytes sent and received on a loopback connection.
+    fn carry(&mut self, (from, to): (u32, u32), (into, out_of): (u64, u64), bytes: &[u8]) {
+        self.moved(from, into, Direction::Sent, bytes.len(), b"");
+        self.moved(to, out_of, Direction::Received, bytes.len(), bytes);
+    }
+
+    /// From the client's end 1 to the server's end 2.
+    fn ask(&mut self, bytes: impl AsRef<[u8]>) {
+        self.carry((CLIENT, SERVER), (1, 2), bytes.as_ref());
+    }
+
+    /// From the server's end 2 to the client's end 1.
+    fn answer(&mut self, bytes: impl AsRef<[u8]>) {
+        self.carry((SERVER, CLIENT), (2, 1), bytes.as_ref());
+    }
+
+    fn faults(&self) -> Vec<&str> {
+        self.pipeline.health().faults().map(|(_, cause, _)| cause).collect()
     }
 
     /// A text sent and received on a pipe.

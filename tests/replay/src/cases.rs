@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::captures::Capture;
 use crate::messages as m;
 use crate::scenario::{Process, ProcessSpec, Scenario, Wires};
+use crate::wire::{self, Gzip, Http2};
 
 /// The name of its folder in `tests/fixtures`, and what writes it.
 pub type Case = (&'static str, fn() -> Capture);
@@ -12,6 +13,10 @@ pub type Case = (&'static str, fn() -> Capture);
 /// All of them.
 pub const CASES: &[Case] = &[
     ("http_namespaces", http_namespaces),
+    ("http2_streams", http2_streams),
+    ("http_gzip_events", http_gzip_events),
+    ("http_pipelined", http_pipelined),
+    ("http_sse_2024_joined_late", http_sse_2024_joined_late),
     ("http_sse_answer", http_sse_answer),
     ("look_alikes", look_alikes),
     ("stdio_cancelled", stdio_cancelled),
@@ -19,6 +24,7 @@ pub const CASES: &[Case] = &[
     ("stdio_pipes", stdio_pipes),
     ("stdio_socket_pair", stdio_socket_pair),
     ("tls_openssl", tls_openssl),
+    ("web_socket", web_socket),
 ];
 
 /// What must not be shown without `--payloads`. It is in every place of a fixture where payload can be.
@@ -156,6 +162,116 @@ fn tls_openssl() -> Capture {
     s.passes(WORK);
     s.moves(https.answers, m::ok(&[], &m::tool_result(1, SECRET)));
     s.is_blind(server, "library_without_symbols", "another TLS library in it has no symbols");
+    s.into_capture()
+}
+
+/// Three calls at once, answered in another order, one of them in events; a fourth is given up.
+fn http2_streams() -> Capture {
+    let mut s = Scenario::new();
+    let (client, server) = (python_client(&mut s), node_server(&mut s));
+    let http = s.tcp((client, "127.0.0.1:40011"), (server, "127.0.0.1:8080"));
+    let (mut up, mut down) = (Http2::default(), Http2::default());
+    s.moves(http.requests, up.preface());
+    s.moves(http.answers, down.settings());
+    let json = "application/json";
+    s.moves(http.requests, up.post(1, &[]));
+    s.moves(http.requests, wire::data(1, true, &m::initialize(0, "http2-client")));
+    let started = [(":status", "200"), ("content-type", json), ("mcp-session-id", SECRET)];
+    s.moves(http.answers, down.head(1, false, &started));
+    s.moves(http.answers, wire::data(1, true, &m::initialized(0, "http2-server")));
+    let session = [("mcp-session-id", SECRET), ("authorization", SECRET)];
+    for (stream, id) in [(3, 1), (5, 2), (7, 3), (9, 4)] {
+        let body = m::call(id, &format!("tool_{id}"), &arguments());
+        let (front, back) = body.split_at(40);
+        s.moves(http.requests, [up.post(stream, &session), wire::data(stream, false, front)].concat());
+        s.moves(http.requests, wire::data(stream, true, back));
+    }
+    let event = |text: &str| format!("event: message\ndata: {text}\n\n");
+    s.moves(http.answers, down.ok(5, "text/event-stream"));
+    s.moves(http.answers, wire::data(5, false, &event(&m::progress(2, 1))));
+    s.passes(WORK);
+    let answer = m::tool_result(3, SECRET);
+    s.moves(http.answers, [down.ok(7, json), wire::data(7, false, &answer[..20])].concat());
+    s.moves(http.answers, wire::data(5, false, &event(&m::tool_result(2, SECRET))));
+    s.moves(http.answers, wire::data(7, true, &answer[20..]));
+    s.moves(http.requests, wire::reset(9));
+    s.moves(http.answers, [wire::data(5, true, ""), down.ok(3, json)].concat());
+    s.moves(http.answers, wire::data(3, true, &m::error(1, -32602, SECRET)));
+    s.passes(Duration::from_secs(61));
+    s.is_told_the_time();
+    s.into_capture()
+}
+
+/// Events of a compressed stream, each readable as it comes.
+fn http_gzip_events() -> Capture {
+    let mut s = Scenario::new();
+    let (client, server) = (python_client(&mut s), node_server(&mut s));
+    let http = s.tcp((client, "127.0.0.1:40012"), (server, "127.0.0.1:8080"));
+    s.moves(http.requests, m::post(&[], &m::initialize(0, "gzip-client")));
+    s.moves(http.answers, m::ok(&[], &m::initialized(0, "gzip-server")));
+    s.moves(http.requests, m::post(&[], &m::call(1, "report", &arguments())));
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-encoding: gzip\r\n\
+                transfer-encoding: chunked\r\n\r\n";
+    s.moves(http.answers, head);
+    let (mut gzip, magic) = Gzip::new();
+    let event = |text: &str| format!("event: message\ndata: {text}\n\n");
+    s.passes(WORK);
+    s.moves(http.answers, gzip.chunk(&magic, &event(&m::progress(1, 1))));
+    s.passes(WORK);
+    s.moves(http.answers, gzip.chunk(&[], &event(&m::tool_result(1, SECRET))));
+    s.moves(http.answers, m::last_chunk());
+    s.into_capture()
+}
+
+/// Requests that do not wait for the answers to those before.
+fn http_pipelined() -> Capture {
+    let mut s = Scenario::new();
+    let (client, server) = (python_client(&mut s), node_server(&mut s));
+    let http = s.tcp((client, "127.0.0.1:40013"), (server, "127.0.0.1:8080"));
+    let calls = [1, 2, 3].map(|id| m::post(&[], &m::call(id, "echo", &arguments())));
+    s.moves(http.requests, calls.concat());
+    s.passes(WORK);
+    s.moves(http.answers, [m::ok(&[], &m::tool_result(1, SECRET)), m::status("503 Busy")].concat());
+    s.moves(http.answers, m::ok(&[], &m::tool_error(3, SECRET)));
+    s.into_capture()
+}
+
+/// The event stream was open before: neither its head nor the address in its first event is known.
+fn http_sse_2024_joined_late() -> Capture {
+    let mut s = Scenario::new();
+    let (client, server) = (python_client(&mut s), node_server(&mut s));
+    let events = s.tcp((client, "127.0.0.1:40014"), (server, "127.0.0.1:8080"));
+    let posts = s.tcp((client, "127.0.0.1:40015"), (server, "127.0.0.1:8080"));
+    for id in 1..=3 {
+        let post = String::from_utf8(m::post(&[], &m::call(id, "echo", &arguments()))).expect("text");
+        s.moves(posts.requests, post.replacen("/mcp", &format!("/messages/?session_id={SECRET}"), 1));
+        s.moves(posts.answers, "HTTP/1.1 202 Accepted\r\ncontent-length: 8\r\n\r\nAccepted");
+        s.passes(WORK);
+        s.moves(events.answers, m::event(&m::tool_result(id, SECRET)));
+    }
+    s.into_capture()
+}
+
+/// Both sides ask on an upgraded connection.
+fn web_socket() -> Capture {
+    let mut s = Scenario::new();
+    let (client, server) = (python_client(&mut s), node_server(&mut s));
+    let http = s.tcp((client, "127.0.0.1:40016"), (server, "127.0.0.1:8080"));
+    let upgrade = "connection: Upgrade\r\nupgrade: websocket\r\n";
+    s.moves(http.requests, format!("GET /ws HTTP/1.1\r\nhost: 127.0.0.1:8080\r\n{upgrade}\r\n"));
+    s.moves(http.answers, format!("HTTP/1.1 101 Switching Protocols\r\n{upgrade}\r\n"));
+    let asks = |s: &mut Scenario, text: &str| s.moves(http.requests, wire::web_socket(true, text));
+    let answers = |s: &mut Scenario, text: &str| s.moves(http.answers, wire::web_socket(false, text));
+    asks(&mut s, &m::initialize(0, "web-socket-client"));
+    answers(&mut s, &m::initialized(0, "web-socket-server"));
+    asks(&mut s, &m::notification("notifications/initialized"));
+    asks(&mut s, &m::call(1, "report", &arguments()));
+    answers(&mut s, &m::progress(1, 1));
+    answers(&mut s, &m::ping(0));
+    asks(&mut s, &m::result(0, "{}"));
+    s.passes(WORK);
+    answers(&mut s, &m::tool_result(1, SECRET));
+    s.ends(http.requests);
     s.into_capture()
 }
 

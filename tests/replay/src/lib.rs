@@ -5,3 +5,4 @@ pub mod cases;
 pub mod messages;
 pub mod observe;
 pub mod scenario;
+pub mod wire;

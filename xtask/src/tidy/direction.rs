@@ -22,6 +22,7 @@ const GLUE: [&str; 13] = [
     "connection",
     "early",
     "ends",
+    "exchanges",
     "feed",
     "holes",
     "http",
@@ -31,6 +32,7 @@ const GLUE: [&str; 13] = [
     "sessions",
     "settle",
     "tests",
+    "unseen_endpoint",
 ];
 
 /// What stands around the pipeline and is not to be used inside it.

@@ -40,6 +40,16 @@ pub fn subject(message: &Message) -> Option<Subject> {
     }
 }
 
+/// What a request is about whose method and name are known from elsewhere.
+pub fn subject_named(method: &str, name: &str) -> Option<Subject> {
+    match method {
+        "tools/call" => Some(Subject::Tool(name.into())),
+        "prompts/get" => Some(Subject::Prompt(name.into())),
+        "resources/read" => Some(Subject::Resource(Private::new(name.into()))),
+        _ => None,
+    }
+}
+
 /// The trace context in `params._meta.traceparent`, if it is valid.
 pub fn trace(message: &Message) -> Option<TraceContext> {
     parse_traceparent(message.string(Member::TraceParent)?)

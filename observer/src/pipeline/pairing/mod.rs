@@ -18,7 +18,7 @@ use super::private::Private;
 use super::reassembly::Mark;
 use super::reassembly::twin::{ConnectionId, End};
 use super::time::Timestamp;
-use super::transport::Transport;
+use super::transport::{RequestHead, Transport};
 use outcome::Outcome;
 use scope::CallKey;
 
@@ -37,6 +37,8 @@ pub struct OpenCall {
     pub asker: End,
     /// The HTTP exchange that carried the request.
     pub exchange: Option<u64>,
+    /// The head of its HTTP request, where its answer may come on an event stream that was not seen to begin.
+    pub posted_to: Option<Box<RequestHead>>,
     /// JSON-RPC method.
     pub method: Box<str>,
     /// JSON-RPC id.

@@ -1,6 +1,7 @@
 //! The body of an HTTP message: where it ends, and which message texts are in it.
 
 use super::chunked::{Chunks, Step};
+use super::coding::{Codings, Decoder};
 use super::cursor::{Cursor, end_of_gap};
 use super::sse::Events;
 use super::{Carrier, Field, Fields, Frame, Frames};
@@ -37,8 +38,22 @@ pub(super) enum Content {
     Text(Mark),
     /// An event stream.
     Events(Box<Events>),
+    /// Something whose beginning and kind are not known.
+    Joined(Box<Limits>),
+    /// Any of these, compressed.
+    Coded(Box<Coded>),
     /// Nothing that could be a message.
     Other,
+}
+
+/// What a compressed body carries.
+#[derive(Debug)]
+pub(super) struct Coded {
+    /// `None`: it cannot be decoded, or no further.
+    decoder: Option<Decoder>,
+    /// Why nothing of it can be decoded, until that was told.
+    fault: Option<&'static str>,
+    inner: Content,
 }
 
 /// How far a body got.
@@ -101,6 +116,7 @@ impl Body {
         if cursor.mark() != before {
             self.last = cursor.last();
         }
+        self.whole &= self.content.is_readable();
         if progress == Progress::Over {
             self.close(out);
         }
@@ -148,15 +164,15 @@ impl Body {
         out.frame(Frame::BodyEnd { last_byte: self.last, whole });
     }
 
+    /// The connection ended, and the body with it before its time.
+    pub(super) fn break_off(&mut self, out: &mut impl Frames) {
+        self.whole = false;
+        self.cut(out);
+    }
+
     /// The text that had begun, if any, cannot be followed further.
     pub(super) fn abort_text(&mut self, out: &mut impl Frames) {
-        match &mut self.content {
-            Content::Text(_) => out.frame(Frame::Abort),
-            Content::Events(events) => {
-                events.close(out);
-            }
-            Content::Document | Content::Other => {}
-        }
+        self.content.abort(out);
         self.content = Content::Other;
     }
 
@@ -174,8 +190,20 @@ impl Body {
 }
 
 impl Content {
-    /// What a body with these header fields carries.
-    pub(super) fn of(fields: &Fields, limits: &Limits) -> Self {
+    /// What a body with these header fields and codings carries.
+    pub(super) fn of(fields: &Fields, codings: Codings, limits: &Limits) -> Self {
+        let inner = Self::decoded(fields, limits);
+        let decoder = match codings {
+            _ if matches!(inner, Self::Other) => return inner,
+            Codings::None => return inner,
+            Codings::One(coding) => Some(Decoder::new(coding, limits)),
+            Codings::Unknown => None,
+        };
+        let fault = decoder.is_none().then_some("content_encoding");
+        Self::Coded(Box::new(Coded { decoder, fault, inner }))
+    }
+
+    fn decoded(fields: &Fields, limits: &Limits) -> Self {
         match fields.value(Field::ContentType) {
             Some("text/event-stream") => Self::Events(Box::new(Events::new(limits))),
             None | Some("" | "application/json" | "text/plain" | "application/octet-stream") => {
@@ -186,8 +214,38 @@ impl Content {
         }
     }
 
+    /// A body whose head was not read.
+    pub(super) fn joined(limits: &Limits) -> Self {
+        Self::Joined(Box::new(limits.clone()))
+    }
+
+    /// Whether what it carries could be read so far.
+    fn is_readable(&self) -> bool {
+        !matches!(self, Self::Coded(coded) if coded.decoder.is_none())
+    }
+
+    /// The text that had begun, if any, cannot be followed further.
+    fn abort(&mut self, out: &mut impl Frames) {
+        match self {
+            Self::Text(_) => out.frame(Frame::Abort),
+            Self::Events(events) => drop(events.close(out)),
+            Self::Coded(coded) => coded.inner.abort(out),
+            Self::Document | Self::Joined(_) | Self::Other => {}
+        }
+    }
+
     fn push(&mut self, mut cursor: Cursor<'_>, out: &mut impl Frames) {
         match self {
+            Self::Coded(coded) => coded.push(cursor, out),
+            Self::Joined(limits) => {
+                let Some(first) = cursor.peek() else { return };
+                *self = match first {
+                    b'{' | b'[' => Self::Document,
+                    b'e' | b'd' | b'i' | b'r' | b':' => Self::Events(Box::new(Events::joined(limits))),
+                    _ => Self::Other,
+                };
+                self.push(cursor, out);
+            }
             Self::Document => {
                 cursor.take_while(is_skipped);
                 match cursor.peek() {
@@ -215,12 +273,16 @@ impl Content {
     fn gap(&mut self, end: Mark, missing: u64, out: &mut impl Frames) {
         match self {
             // What begins after the gap may be the middle of a text.
-            Self::Document => *self = Self::Other,
+            Self::Document | Self::Joined(_) => *self = Self::Other,
             Self::Text(last) => {
                 *last = end;
                 out.frame(Frame::Gap(missing));
             }
             Self::Events(events) => events.gap(end, missing, out),
+            Self::Coded(coded) => {
+                coded.decoder = None;
+                coded.inner.gap(end, missing, out);
+            }
             Self::Other => {}
         }
     }
@@ -233,9 +295,34 @@ impl Content {
                 true
             }
             Self::Events(events) => events.close(out),
-            Self::Document | Self::Other => true,
+            Self::Coded(coded) => coded.inner.close(out),
+            Self::Document | Self::Joined(_) | Self::Other => true,
         }
     }
+}
+
+impl Coded {
+    fn push(&mut self, coded: Cursor<'_>, out: &mut impl Frames) {
+        let Self { decoder, fault, inner } = self;
+        if let Some(fault) = fault.take().filter(|_| !coded.is_empty()) {
+            out.frame(Frame::Fault(fault));
+        }
+        let Some(decoding) = decoder else {
+            // What comes then belongs to the text all the same: it ends with the body.
+            return inner.gap(end_of(&coded), 0, out);
+        };
+        let result =
+            decoding.push(coded.rest(), &mut |bytes| inner.push(Cursor::decoded(&coded, bytes), &mut *out));
+        if let Err(fault) = result {
+            *decoder = None;
+            out.frame(Frame::Fault(fault));
+            inner.gap(end_of(&coded), 0, out);
+        }
+    }
+}
+
+fn end_of(coded: &Cursor<'_>) -> Mark {
+    Cursor::decoded(coded, &[]).last()
 }
 
 /// Blanks and the bytes of the byte order mark.

@@ -9,12 +9,25 @@ pub(super) struct Cursor<'a> {
     at: Timestamp,
     position: u64,
     rest: &'a [u8],
+    /// For decoded bytes: where the last of those is that they were decoded from.
+    coded_until: Option<u64>,
 }
 
 impl<'a> Cursor<'a> {
     /// `rest`, whose first byte is the one at `position`, all of it seen `at`.
     pub(super) const fn new(at: Timestamp, position: u64, rest: &'a [u8]) -> Self {
-        Self { at, position, rest }
+        Self { at, position, rest, coded_until: None }
+    }
+
+    /// Bytes that were decoded from those of `coded`: each counts as being in all of their places.
+    pub(super) const fn decoded(coded: &Cursor<'_>, rest: &'a [u8]) -> Self {
+        let until = coded.position.saturating_add((coded.rest.len() as u64).saturating_sub(1));
+        Self { at: coded.at, position: coded.position, rest, coded_until: Some(until) }
+    }
+
+    /// `rest` instead of what is not read yet, byte for byte.
+    pub(super) const fn with<'b>(&self, rest: &'b [u8]) -> Cursor<'b> {
+        Cursor { at: self.at, position: self.position, rest, coded_until: self.coded_until }
     }
 
     /// What is not read yet.
@@ -39,21 +52,27 @@ impl<'a> Cursor<'a> {
 
     /// Place of the byte read last; meaningful once one was read.
     pub(super) const fn last(&self) -> Mark {
-        Mark { at: self.at, position: self.position.saturating_sub(1) }
+        let position = match self.coded_until {
+            Some(last) => last,
+            None => self.position.saturating_sub(1),
+        };
+        Mark { at: self.at, position }
     }
 
     /// Reads `count` bytes, or all that are left.
     pub(super) fn take(&mut self, count: usize) -> &'a [u8] {
         let (taken, rest) = self.rest.split_at_checked(count).unwrap_or((self.rest, &[]));
         self.rest = rest;
-        self.position = self.position.saturating_add(taken.len() as u64);
+        if self.coded_until.is_none() {
+            self.position = self.position.saturating_add(taken.len() as u64);
+        }
         taken
     }
 
     /// Reads `count` bytes, or all that are left, as a cursor of their own.
     pub(super) fn split(&mut self, count: u64) -> Self {
-        let (at, position) = (self.at, self.position);
-        Self { at, position, rest: self.take(usize::try_from(count).unwrap_or(usize::MAX)) }
+        let whole = *self;
+        Self { rest: self.take(usize::try_from(count).unwrap_or(usize::MAX)), ..whole }
     }
 
     /// Reads one byte.

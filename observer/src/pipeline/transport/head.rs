@@ -1,5 +1,6 @@
 //! The heads of HTTP/1 messages: what is kept of them, and how they say where the body ends.
 
+use super::coding::Codings;
 use super::{Field, Fields, RequestHead, ResponseHead};
 use crate::pipeline::limits::Limits;
 use crate::pipeline::reassembly::Mark;
@@ -13,8 +14,8 @@ pub(super) struct Delimiters {
     pub(super) coded: bool,
     /// `Transfer-Encoding` ends in `chunked`.
     pub(super) chunked: bool,
-    /// A coding other than `chunked` or `identity` was applied to the content.
-    pub(super) encoded: bool,
+    /// How the content is compressed.
+    pub(super) codings: Codings,
 }
 
 /// Reads a complete request head. `None`: it is none.
@@ -28,6 +29,7 @@ pub(super) fn request(bytes: &[u8], first_byte: Mark, limits: &Limits) -> Option
         method: cut(parsed.method?, limits.kept_bytes).into(),
         target: cut(parsed.path?, limits.kept_bytes).into(),
         fields,
+        damaged: false,
     };
     Some((head, delimiters))
 }
@@ -42,7 +44,10 @@ pub(super) fn response(
     let mut parsed = httparse::Response::new(&mut headers);
     parsed.parse(bytes).ok()?.is_complete().then_some(())?;
     let (fields, delimiters) = read_fields(parsed.headers, limits)?;
-    Some((ResponseHead { first_byte: Some(first_byte), status: parsed.code?, fields }, delimiters))
+    Some((
+        ResponseHead { first_byte: Some(first_byte), status: parsed.code?, fields, damaged: false },
+        delimiters,
+    ))
 }
 
 fn read_fields(headers: &[httparse::Header<'_>], limits: &Limits) -> Option<(Fields, Delimiters)> {
@@ -50,12 +55,9 @@ fn read_fields(headers: &[httparse::Header<'_>], limits: &Limits) -> Option<(Fie
     let mut delimiters = Delimiters::default();
     for header in headers {
         delimiters.read(header)?;
-        let Some((_, field, form)) = KEPT.iter().find(|(name, ..)| header.name.eq_ignore_ascii_case(name))
-        else {
-            continue;
-        };
-        let value = String::from_utf8_lossy(header.value);
-        fields.add(*field, cut(&form.apply(value.trim()), limits.kept_bytes));
+        if let Some(Name::Kept(field, form)) = Name::kept(header.name.as_bytes()) {
+            fields.add(field, &form.apply(header.value, limits.kept_bytes));
+        }
     }
     Some((fields, delimiters))
 }
@@ -69,8 +71,6 @@ impl Delimiters {
         }
         let value = std::str::from_utf8(header.value).ok()?;
         let codings = || value.split(',').map(str::trim).filter(|coding| !coding.is_empty());
-        let plain =
-            |coding: &str| ["identity", "chunked"].iter().any(|name| coding.eq_ignore_ascii_case(name));
         if named("content-length") {
             // The same length may be repeated, in one field or several.
             for length in codings() {
@@ -80,7 +80,7 @@ impl Delimiters {
                 }
             }
         } else {
-            self.encoded |= !codings().all(plain);
+            self.codings.add(value);
             if named("transfer-encoding") {
                 self.coded = true;
                 self.chunked =
@@ -92,9 +92,11 @@ impl Delimiters {
 }
 
 /// How a header value is kept.
-#[derive(Clone, Copy)]
-enum Form {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// As it is.
     AsIs,
+    /// In lower case.
     LowerCase,
     /// In lower case, up to the parameters.
     MediaType,
@@ -103,13 +105,58 @@ enum Form {
 }
 
 impl Form {
-    fn apply(self, value: &str) -> String {
+    fn apply(self, value: &[u8], limit: usize) -> Box<str> {
+        let value = String::from_utf8_lossy(value);
+        let value = value.trim();
         let first = |end: &[char]| value.split(end).next().unwrap_or_default().trim().to_ascii_lowercase();
-        match self {
-            Self::AsIs => value.to_owned(),
+        let kept = match self {
+            Self::AsIs => return cut(value, limit).into(),
             Self::LowerCase => value.to_ascii_lowercase(),
             Self::MediaType => first(&[';']),
             Self::Scheme => first(&[' ', '\t']),
+        };
+        cut(&kept, limit).into()
+    }
+}
+
+/// What a header field is kept as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Name {
+    /// Not at all.
+    Other,
+    /// `:method` of HTTP/2.
+    Method,
+    /// `:path` of HTTP/2.
+    Target,
+    /// `:status` of HTTP/2.
+    Status,
+    /// A field.
+    Kept(Field, Form),
+}
+
+impl Name {
+    /// The name of a field of HTTP/2, which is in lower case.
+    pub(super) fn of(name: &[u8]) -> Self {
+        match name {
+            b":method" => Self::Method,
+            b":path" => Self::Target,
+            b":status" => Self::Status,
+            b":authority" => Self::Kept(Field::Host, Form::AsIs),
+            _ => Self::kept(name).unwrap_or(Self::Other),
+        }
+    }
+
+    fn kept(name: &[u8]) -> Option<Self> {
+        let same = |kept: &&(&str, Field, Form)| kept.0.as_bytes().eq_ignore_ascii_case(name);
+        KEPT.iter().find(same).map(|&(_, field, form)| Self::Kept(field, form))
+    }
+
+    /// What is kept of a value.
+    pub(super) fn value(self, value: &[u8], limit: usize) -> Box<str> {
+        match self {
+            Self::Other => Box::default(),
+            Self::Method | Self::Target | Self::Status => Form::AsIs.apply(value, limit),
+            Self::Kept(_, form) => form.apply(value, limit),
         }
     }
 }
@@ -132,7 +179,9 @@ static KEPT: &[(&str, Field, Form)] = &[
     ("last-event-id", Field::LastEventId, Form::AsIs),
     ("traceparent", Field::TraceParent, Form::AsIs),
     ("authorization", Field::AuthorizationScheme, Form::Scheme),
+    ("expect", Field::Expect, Form::LowerCase),
     ("upgrade", Field::Upgrade, Form::LowerCase),
+    ("sec-websocket-extensions", Field::WebSocketExtensions, Form::LowerCase),
 ];
 
 /// More header fields than common servers accept (100 in Node's, hyper's and Apache's defaults).

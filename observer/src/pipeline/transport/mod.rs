@@ -13,21 +13,33 @@
 //! | `http_head`, `http_body`, `head_limit` | a head, a chunk or the length of a head that cannot be: likewise |
 //! | `head_cut` | the connection ended inside a head |
 //! | `sse_cut` | the body, or what is known of it, ended inside an event |
-//! | `content_encoding` | a compressed body, which is not read |
-//! | `upgraded`, `http2` | the connection left HTTP/1: all that follows is skipped |
+//! | `content_encoding` | a compressed body that cannot be read, or no further |
+//! | `expansion_limit` | a compressed body that grows beyond measure: it is read no further |
+//! | `decoder_limit` | a compressed body whose decoder needs more memory than there is for it: it is not read |
+//! | `upgraded` | the connection left HTTP: all that follows is skipped |
+//! | `http2_resync` | bytes lost between the frames of HTTP/2, or a connection joined there: the next frame is searched |
+//! | `websocket_resync` | the same for the messages of WebSocket |
+//! | `hpack` | compressed headers that cannot be read: they are known in part from here on |
+//! | `stream_limit` | too many streams at once: the oldest is given up |
 //! | `pipeline_limit` | too many requests without responses: methods of the oldest are forgotten |
 
 mod body;
 mod chunked;
+mod coding;
 mod cursor;
 mod head;
+mod hpack;
 pub mod http1;
+pub mod http2;
 pub mod http_sse;
+pub mod recognise;
 mod resync;
 mod search;
 mod sse;
 pub mod stdio;
 pub mod streamable_http;
+mod upgrade;
+pub mod websocket;
 
 use super::reassembly::Mark;
 
@@ -40,6 +52,8 @@ pub enum Transport {
     StreamableHttp,
     /// HTTP with an event stream and a second endpoint (2024-11-05).
     HttpSse,
+    /// Messages of WebSocket.
+    WebSocket,
 }
 
 impl Transport {
@@ -49,6 +63,7 @@ impl Transport {
             Self::Stdio => "stdio",
             Self::StreamableHttp => "streamable_http",
             Self::HttpSse => "http_sse",
+            Self::WebSocket => "websocket",
         }
     }
 }
@@ -56,6 +71,12 @@ impl Transport {
 /// What a framing found.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Frame<'a> {
+    /// What follows is of this one of many streams on the connection (HTTP/2). Texts of several may be open.
+    Stream(u32),
+    /// The sender ends the stream before its time.
+    Reset,
+    /// The server agrees: from here on the connection speaks this protocol.
+    Upgraded(Protocol),
     /// The head of an HTTP request.
     Request(Box<RequestHead>),
     /// The head of an HTTP response (final ones; `1xx` are skipped).
@@ -89,6 +110,15 @@ pub enum Frame<'a> {
     Fault(&'static str),
 }
 
+/// What a connection that began as HTTP/1 goes on as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/2.
+    Http2,
+    /// WebSocket.
+    WebSocket(Option<websocket::Compression>),
+}
+
 /// Takes what a framing finds.
 pub trait Frames {
     /// The next frame.
@@ -100,6 +130,8 @@ pub trait Frames {
 pub enum Carrier {
     /// One line of a pipe or Unix stream.
     StdioLine,
+    /// A message of WebSocket.
+    WebSocketMessage,
     /// The body of an HTTP message.
     HttpBody,
     /// One event of an event stream in an HTTP response.
@@ -133,6 +165,8 @@ pub struct RequestHead {
     pub target: Box<str>,
     /// Header fields that matter, by [`Field`].
     pub fields: Fields,
+    /// Some of it could not be read: fields may be missing.
+    pub damaged: bool,
 }
 
 /// What is kept of a response's head.
@@ -144,6 +178,8 @@ pub struct ResponseHead {
     pub status: u16,
     /// Header fields that matter, by [`Field`].
     pub fields: Fields,
+    /// Some of it could not be read: fields may be missing.
+    pub damaged: bool,
 }
 
 /// Header fields that are kept.
@@ -171,8 +207,12 @@ pub enum Field {
     TraceParent,
     /// Scheme of `Authorization`, in lower case, never its value.
     AuthorizationScheme,
+    /// `Expect`, in lower case.
+    Expect,
     /// `Upgrade`, in lower case.
     Upgrade,
+    /// `Sec-WebSocket-Extensions`, in lower case.
+    WebSocketExtensions,
 }
 
 /// The kept header fields of one head.

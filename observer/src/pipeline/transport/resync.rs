@@ -5,6 +5,7 @@
 //! HTTP, but it cannot hold a raw line end.
 
 use super::cursor::Cursor;
+use super::websocket;
 use crate::pipeline::reassembly::Mark;
 use crate::pipeline::time::Timestamp;
 
@@ -26,6 +27,8 @@ pub(super) enum Head {
     Incomplete,
     /// The preface of HTTP/2.
     Http2,
+    /// A message of WebSocket: the head that agreed to it was missed.
+    WebSocket,
     /// No head.
     No,
 }
@@ -54,7 +57,11 @@ pub(super) fn head(side: Side, bytes: &[u8], strict: bool, searched: usize) -> H
         Err(Stop::More) => Head::Incomplete,
         Err(Stop::Mismatch) if side == Side::Requests && bytes.starts_with(HTTP2_PREFACE) => Head::Http2,
         Err(Stop::Mismatch) if side == Side::Requests && HTTP2_PREFACE.starts_with(bytes) => Head::Incomplete,
-        Err(Stop::Mismatch) => Head::No,
+        Err(Stop::Mismatch) => match websocket::begins_with_text(bytes) {
+            Some(true) => Head::WebSocket,
+            Some(false) => Head::No,
+            None => Head::Incomplete,
+        },
     }
 }
 

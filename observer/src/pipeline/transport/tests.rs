@@ -1,9 +1,12 @@
 //! For tests: feeds bytes to a framing in any portions, with any losses, and writes down what it finds.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::http1::{Requests, Responses};
+use super::http2::Http2;
 use super::stdio::Lines;
+use super::websocket::Messages;
 use super::{Frame, Frames};
 use crate::pipeline::jsonrpc::skim::{Skim, Skimmed};
 use crate::pipeline::jsonrpc::{Message, MessageId, Shape};
@@ -17,6 +20,18 @@ pub(super) trait Framing {
 }
 
 impl Framing for Lines {
+    fn push(&mut self, piece: Piece<'_>, out: &mut Recorder) {
+        self.push(piece, out);
+    }
+}
+
+impl Framing for Messages {
+    fn push(&mut self, piece: Piece<'_>, out: &mut Recorder) {
+        self.push(piece, out);
+    }
+}
+
+impl Framing for Http2 {
     fn push(&mut self, piece: Piece<'_>, out: &mut Recorder) {
         self.push(piece, out);
     }
@@ -42,8 +57,10 @@ pub(super) struct Recorder {
     pub(super) skimmed: Vec<Skimmed>,
     /// From which position on bytes were seen at which time.
     times: Vec<(u64, Timestamp)>,
-    skim: Option<Skim>,
-    open: bool,
+    /// The texts of each stream.
+    skims: BTreeMap<u32, Skim>,
+    open: BTreeSet<u32>,
+    stream: u32,
     part: Vec<u8>,
 }
 
@@ -68,24 +85,38 @@ impl Recorder {
     }
 
     fn skim(&mut self) -> &mut Skim {
-        self.skim.get_or_insert_with(|| Skim::new(&Limits::default(), false))
+        self.skims.entry(self.stream).or_insert_with(|| Skim::new(&Limits::default(), false))
     }
 }
 
 impl Frames for Recorder {
     fn frame(&mut self, frame: Frame<'_>) {
         if let Frame::Text(part) = frame {
-            assert!(self.open && !part.is_empty());
+            assert!(self.open.contains(&self.stream) && !part.is_empty());
             self.part.extend_from_slice(part);
             self.skim().push(part);
             return;
         }
+        if frame == Frame::Stream(self.stream) {
+            return;
+        }
         self.flush();
         let in_text = matches!(frame, Frame::Gap(_) | Frame::End { .. } | Frame::Abort);
-        let in_head = matches!(frame, Frame::Fault(_));
-        assert!(in_head || self.open == in_text, "{frame:?} while a text is open: {}", self.open);
-        self.open = matches!(frame, Frame::Begin { .. } | Frame::Gap(_)) || in_head && self.open;
+        let anywhere = matches!(frame, Frame::Fault(_) | Frame::Stream(_) | Frame::Reset);
+        let open = self.open.contains(&self.stream);
+        assert!(anywhere || open == in_text, "{frame:?} while a text is open: {open}");
+        match frame {
+            Frame::Begin { .. } => drop(self.open.insert(self.stream)),
+            Frame::End { .. } | Frame::Abort => drop(self.open.remove(&self.stream)),
+            _ => {}
+        }
         let line = match frame {
+            Frame::Stream(stream) => {
+                self.stream = stream;
+                format!("stream {stream}")
+            }
+            Frame::Reset => "reset".to_owned(),
+            Frame::Upgraded(protocol) => format!("upgraded {protocol:?}"),
             Frame::Request(head) => {
                 self.place(head.first_byte.unwrap());
                 format!("request {} {} {:?}", head.method, head.target, head.fields)
@@ -141,7 +172,7 @@ fn feed<F: Framing>(mut framing: F, parts: &[Part<'_>]) -> Recorder {
     }
     framing.push(Piece::End { at: Timestamp::from_nanos(9999) }, &mut recorder);
     recorder.flush();
-    assert!(!recorder.open, "a text is left open");
+    assert!(recorder.open.is_empty(), "a text is left open");
     recorder
 }
 

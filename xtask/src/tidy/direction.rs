@@ -17,7 +17,7 @@ const STAGES: &[&[&str]] = &[
 ];
 
 /// The files that join the stages. They may use all of them, and no stage uses them.
-const GLUE: [&str; 13] = [
+const GLUE: [&str; 15] = [
     "completion",
     "connection",
     "early",

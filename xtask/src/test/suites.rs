@@ -1,5 +1,7 @@
 //! The suites, in the order in which they run: what is quick and needs nothing comes first.
 
+use std::process::Command;
+
 use anyhow::{Result, ensure};
 
 use super::tally::{self, Tally};
@@ -20,7 +22,11 @@ pub struct Suite {
 pub const ALL: &[Suite] = &[
     Suite { name: "tidy", about: "house rules", run: |_| tidy::run().map(|()| Tally::ONE) },
     Suite { name: "format", about: "every file is formatted", run: |_| format() },
-    Suite { name: "lint", about: "no warning, with and without the kernel programs", run: |_| lint() },
+    Suite {
+        name: "lint",
+        about: "no warning, with and without the kernel programs; arm64 compiles",
+        run: |_| lint(),
+    },
     Suite {
         name: "check",
         about: "the kernel object keeps its limits",
@@ -67,7 +73,22 @@ fn lint() -> Result<Tally> {
     process::run(clippy().args(["--workspace", "--", "--deny", "warnings"]))?;
     let without = ["--package", "mcp-observer", "--no-default-features", "--", "--deny", "warnings"];
     process::run(clippy().args(without))?;
+    other_architecture()?;
     Ok(Tally::ONE)
+}
+
+/// The programs and the agent for arm64 are compiled, though nothing here can run them.
+fn other_architecture() -> Result<()> {
+    const TARGET: &str = "aarch64-unknown-linux-gnu";
+    process::run(Command::new("rustup").args(["--quiet", "target", "add", TARGET]))?;
+    process::run(workspace::cargo().args([
+        "check",
+        "--quiet",
+        "--package",
+        "mcp-observer",
+        "--target",
+        TARGET,
+    ]))
 }
 
 fn unit() -> Result<Tally> {

@@ -104,11 +104,7 @@ unsafe fn head<const TYPED: bool>(
         cpu: bpf_get_smp_processor_id(),
         at_ns: now,
         position,
-        process: ProcessKey {
-            pid: (ids >> 32) as u32,
-            tid: ids as u32,
-            started_ns,
-        },
+        process: ProcessKey { pid: (ids >> 32) as u32, tid: ids as u32, started_ns },
         stream,
     });
 }

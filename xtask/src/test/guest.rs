@@ -24,6 +24,9 @@ pub struct Arguments {
     /// How the observer is to capture; repeatable
     #[arg(long = "mode", required = true)]
     modes: Vec<String>,
+    /// The mode that the observer is to choose by itself
+    #[arg(long)]
+    best: String,
     /// What to run; repeatable
     #[arg(long = "step", required = true)]
     steps: Vec<String>,
@@ -66,19 +69,33 @@ impl Arguments {
     fn ended(&self, mode: &str, step: &str) -> Result<Ended> {
         println!("-- {mode}: {step}");
         let began = Instant::now();
-        let well = succeeds(&mut self.command(mode, step)?)?;
+        let mut well = succeeds(&mut self.command(mode, step)?)?;
+        if step == LOAD && mode == self.best {
+            well &= self.chooses_the_best()?;
+        }
         let seconds = began.elapsed().as_secs();
         Ok(Ended { mode: mode.to_owned(), step: step.to_owned(), well, seconds })
+    }
+
+    /// Whether the observer, left to itself, takes the mode that is best here.
+    fn chooses_the_best(&self) -> Result<bool> {
+        let told = self.load().stdin(Stdio::null()).output().context("starting the observer")?;
+        let told = String::from_utf8_lossy(&told.stderr);
+        println!("left to itself: {told}");
+        Ok(told.contains(&format!("mode {},", self.best)))
+    }
+
+    /// Attaches and ends.
+    fn load(&self) -> Command {
+        let mut command = Command::new(&self.observer);
+        command.args(["record", "--force", "--duration=100ms", "--file=/run/load.mcpcap"]);
+        command
     }
 
     fn command(&self, mode: &str, step: &str) -> Result<Command> {
         let mode = format!("--mode={mode}");
         let mut command = match step {
-            LOAD => {
-                let mut command = Command::new(&self.observer);
-                command.args(["record", "--force", "--duration=100ms", "--file=/run/load.mcpcap"]);
-                command
-            }
+            LOAD => self.load(),
             SESSION => {
                 let mut command = Command::new(std::env::current_exe().context("this program")?);
                 command.arg("session").arg("--observer").arg(&self.observer);

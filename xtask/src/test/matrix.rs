@@ -67,7 +67,8 @@ fn boot(kernel: &'static Kernel, modes: &[&'static str], programs: &Programs) ->
     println!("-- Linux {}: {}", kernel.name, modes.join(", "));
     let steps: Vec<_> =
         STEPS.iter().filter(|(_, ktls)| kernel.ktls || !ktls).map(|(name, _)| *name).collect();
-    let command = command(programs, modes, &steps)?;
+    let mut command = command(programs, modes, &steps)?;
+    command.extend(kernel.modes.first().map(|best| format!("--best={best}")));
     let (began, mut ends) = (Instant::now(), BTreeMap::new());
     let guest = vm::run_in(kernel, &command, LIMIT, |line| {
         println!("{line}");

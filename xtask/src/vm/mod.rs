@@ -48,8 +48,10 @@ pub const KERNELS: &[Kernel] = &[
     Kernel { name: "6.1", suite: "bookworm", archive: Archive::Main, modes: &ALL_MODES, ktls: true },
     Kernel { name: "6.12", suite: "trixie", archive: Archive::Main, modes: &ALL_MODES, ktls: true },
     // The newest that there is: 7.2 or later.
-    Kernel { name: "newest", suite: "sid", archive: Archive::Main, modes: &ALL_MODES, ktls: true },
+    Kernel { name: "newest", suite: "sid", archive: Archive::Main, modes: &WHERE_PREEMPTED, ktls: true },
 ];
+/// What is left where the kernel preempts programs: there `fexit` would skip calls, and refuses.
+const WHERE_PREEMPTED: [&str; 2] = ["kprobe", "syscall"];
 /// All ways to capture, best first.
 pub const ALL_MODES: [&str; 3] = ["fexit", "kprobe", "syscall"];
 

@@ -30,6 +30,8 @@ mod mode;
 #[cfg(feature = "kernel")]
 mod opaque;
 #[cfg(feature = "kernel")]
+mod preemption;
+#[cfg(feature = "kernel")]
 mod probed;
 #[cfg(feature = "kernel")]
 mod programs;

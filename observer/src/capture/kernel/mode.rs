@@ -5,6 +5,7 @@ use aya::programs::{BtfTracePoint, FExit, KProbe, ProgramError, RawTracePoint, T
 
 use super::ModeChoice;
 use super::hooks::{Hook, MAPPING, MOVING};
+use super::preemption;
 use crate::error::Error;
 
 /// What notices bytes, loaded and attached.
@@ -24,10 +25,6 @@ pub(super) const ALL: [ModeChoice; 3] = [ModeChoice::Fexit, ModeChoice::Kprobe, 
 
 /// The `sys_exit` program that the kernel does not preempt.
 pub(super) const BY_PERF: &str = "sys_exit_perf";
-
-/// The first major version whose kernels may preempt a tracing program at the end of a system call, and skip the
-/// calls that find it so.
-const PREEMPTIBLE_SINCE: u32 = 7;
 
 impl ModeChoice {
     /// The modes to try, in order.
@@ -63,6 +60,11 @@ fn has_loop(ebpf: &mut Ebpf) -> bool {
 fn by_fexit(ebpf: &mut Ebpf, types: &aya::Btf, release: &str) -> Result<Chosen, String> {
     if is_before(release, TRAMPOLINES_MENDED) && !has_symbol("__bpf_tramp_image_put_rcu") {
         return Err("this kernel can crash when such a program is detached while it runs".to_owned());
+    }
+    if preemption::is_possible(release) {
+        return Err(
+            "this kernel may preempt such a program, and skips the calls of others meanwhile".to_owned()
+        );
     }
     let by_loop = has_loop(ebpf);
     let mut programs = Vec::new();
@@ -104,7 +106,7 @@ fn by_kprobe(ebpf: &mut Ebpf) -> Result<Chosen, String> {
 fn by_syscall(ebpf: &mut Ebpf, types: &aya::Btf, release: &str) -> Result<Chosen, String> {
     let mode = ModeChoice::Syscall;
     let mut reasons = Vec::new();
-    if is_preemptible(release) {
+    if preemption::is_possible(release) {
         match attach_by_perf(ebpf) {
             Ok(()) => return Ok(Chosen { mode, programs: vec![BY_PERF.to_owned()], by_loop: true }),
             // Needs a tracefs; without it, what is skipped is counted.
@@ -145,11 +147,6 @@ pub(super) fn unable(refusals: &[(ModeChoice, String)]) -> Error {
                run as root, or `setcap cap_bpf,cap_perfmon,cap_sys_ptrace,cap_dac_read_search+ep` on the program."
             .to_owned(),
     }
-}
-
-/// Whether a kernel of this release may preempt tracing programs.
-fn is_preemptible(release: &str) -> bool {
-    !is_before(release, (PREEMPTIBLE_SINCE, 0))
 }
 
 /// Whether a release is older than a version. One that cannot be read is.
@@ -233,14 +230,7 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{is_before, is_preemptible};
-
-    #[test]
-    fn kernels_from_7_on_preempt() {
-        assert!(is_preemptible("7.2.13+deb14-cloud-amd64"));
-        assert!(is_preemptible("10.0"));
-        assert!(!is_preemptible("6.18.44"));
-    }
+    use super::is_before;
 
     #[test]
     fn releases_are_ordered_by_number() {

@@ -3,5 +3,6 @@
 pub mod captures;
 pub mod cases;
 pub mod messages;
+pub mod model;
 pub mod observe;
 pub mod scenario;

@@ -75,6 +75,13 @@ pub struct Wire {
     writer_is_read: bool,
 }
 
+impl Wire {
+    /// The kernel's streams at both of its ends.
+    pub const fn streams(self) -> [u64; 2] {
+        [self.into, self.out_of]
+    }
+}
+
 /// Two ways, between a client and its server.
 #[derive(Clone, Copy, Debug)]
 pub struct Wires {
@@ -225,6 +232,11 @@ impl Scenario {
     pub fn ends(&mut self, wire: Wire) {
         let Some(reader) = wire.reader else { return };
         self.push(RecordKind::StreamEnded, reader.0, wire.out_of, 0, 0, Vec::new());
+    }
+
+    /// The time of the next record.
+    pub const fn now_ns(&self) -> u64 {
+        self.now_ns
     }
 
     /// Time passes.

@@ -39,6 +39,9 @@ impl Pipeline {
     pub(super) fn answer(&mut self, call: CallId, answer: &Answer<'_>) {
         let Some(mut open) = self.calls.close(call) else { return };
         self.forget_call(open.connection, call);
+        if self.comes_after_cancellation(&open, answer) {
+            return self.end_unanswered(open, Outcome::Cancelled);
+        }
         let exchange = self.connections.value(&answer.connection).and_then(|c| c.exchanges.front());
         open.session = open.session.or(exchange.and_then(|exchange| exchange.session));
         self.learn_answer(&open, answer);
@@ -52,6 +55,15 @@ impl Pipeline {
         let (outcome, error_code) = outcome::of_answer(answer.message);
         let end = Ending { outcome, error_code, certainty };
         self.complete(open, Some((answer.connection, answer.to, answer.envelope)), Some(answer.message), end);
+    }
+
+    /// Whether an answer was sent by a process that knew that nobody waits for it. It says at most that the call was
+    /// taken back; or it is the answer to a later request with the same id, which was lost.
+    fn comes_after_cancellation(&self, open: &OpenCall, answer: &Answer<'_>) -> bool {
+        let Some(cancelled_at) = open.cancelled_at else { return false };
+        let connection = self.connections.value(&answer.connection);
+        let sent_at = connection.and_then(|it| it.way(answer.to).flow.sent_at(answer.envelope.first_byte));
+        sent_at.is_some_and(|sent_at| sent_at > cancelled_at)
     }
 
     /// The status of an HTTP response, or the mere end of one whose bytes were lost, ends `call`.

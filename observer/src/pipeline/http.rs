@@ -156,9 +156,6 @@ impl Pipeline {
             }
             Shape::Unknown => {}
         }
-        if let Some(connection) = self.connections.value_mut(&id) {
-            connection.way_mut(to).flow.forget_until(envelope.last_byte.position);
-        }
     }
 
     fn hear_request(&mut self, id: ConnectionId, session: Option<u64>, message: &Message) {
@@ -211,10 +208,6 @@ impl Pipeline {
                 self.heed_notification(id, to, envelope, &message, &senders, &receivers);
                 self.show_notification(id, envelope, &message, CallDirection::ServerToClient, transport);
             }
-        }
-        let Some(connection) = self.connections.value_mut(&id) else { return };
-        if let Carrier::SseEvent { .. } = envelope.carrier {
-            connection.way_mut(to).flow.forget_until(envelope.last_byte.position);
         }
     }
 

@@ -32,8 +32,6 @@ impl Pipeline {
             Shape::Success | Shape::Error => self.answer_line(id, to, envelope, message),
             Shape::Unknown => {}
         }
-        let Some(connection) = self.connections.value_mut(&id) else { return };
-        connection.way_mut(to).flow.forget_until(envelope.last_byte.position);
     }
 
     /// Learns from a message whether its connection carries MCP. Tells whether to go on with the message.
@@ -116,6 +114,7 @@ impl Pipeline {
             first_answer_at: None,
             progress_token: message.member(Member::ProgressToken).and_then(as_id),
             progress: 0,
+            cancelled_at: None,
             doom: (envelope.last_byte.at.after(self.settings.limits.call_age), Outcome::Expired),
             arguments: raw(message, Member::Arguments),
         })
@@ -230,6 +229,15 @@ impl Pipeline {
         }
     }
 
+    /// Progress may be told of before anything was answered.
+    fn find_wire_by_progress(&self, answers: Wire, message: &Message) -> Option<Wire> {
+        let token = message.member(Member::ProgressToken).and_then(as_id)?;
+        let asked_on = |wire: Wire| {
+            CallKey::of_progress(Scope::Connection(wire.connection), AskedBy::End(wire.from), &token)
+        };
+        self.find_partner(answers, &asked_on, &token)
+    }
+
     fn join_wires(&mut self, answers: Wire, requests: Wire) {
         self.wires.join(answers, requests);
         let Some(asked) = self.connections.value(&requests.connection) else { return };
@@ -252,7 +260,8 @@ impl Pipeline {
         let Some(direction) = self.direction(id, sender, message) else { return };
         let own = (Scope::Connection(id), AskedBy::End(sender));
         let answers = Wire { connection: id, from: sender };
-        let requests = self.wires.partner(answers).unwrap_or(Wire { connection: id, from: to });
+        let requests = self.wires.partner(answers).or_else(|| self.find_wire_by_progress(answers, message));
+        let requests = requests.unwrap_or(Wire { connection: id, from: to });
         let others = (Scope::Connection(requests.connection), AskedBy::End(requests.from));
         self.heed_notification(id, to, envelope, message, &[own], &[others]);
         self.show_notification(id, envelope, message, direction, Transport::Stdio);
@@ -278,6 +287,11 @@ impl Pipeline {
                     // An answer may still cross the cancellation.
                     let until = envelope.last_byte.at.after(self.settings.limits.held_for);
                     self.calls.doom(call, until, Outcome::Cancelled);
+                    let flow = self.connections.value(&id).map(|connection| &connection.way(to).flow);
+                    let read_at = flow.and_then(|flow| flow.received_at(envelope.last_byte));
+                    if let Some(open) = self.calls.call_mut(call) {
+                        open.cancelled_at = open.cancelled_at.or(read_at);
+                    }
                 }
             }
             Some("notifications/progress") => {

@@ -69,6 +69,8 @@ pub struct OpenCall {
     pub progress_token: Option<Id>,
     /// Progress notifications so far.
     pub progress: u32,
+    /// When the asked process had read that the call was taken back.
+    pub cancelled_at: Option<Timestamp>,
     /// When and how the call ends unless it is answered.
     pub doom: (Timestamp, Outcome),
     /// Raw arguments, if payloads are kept.

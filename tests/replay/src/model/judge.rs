@@ -19,7 +19,7 @@ pub struct Seen {
     /// Calls that are in flight at the end.
     pub in_flight: u64,
     /// Holes that were told of, faults, and answers without requests.
-    pub troubles: u64,
+    pub troubles: BTreeMap<String, u64>,
 }
 
 /// Takes records through the pipeline.
@@ -35,7 +35,9 @@ pub fn observe<'a>(records: impl IntoIterator<Item = &'a OwnedRecord>) -> Seen {
     seen.in_flight = pipeline.finish(Timestamp::from_nanos(now + 1));
     drain(&mut pipeline, &mut seen);
     let health = pipeline.health();
-    seen.troubles += health.faults().chain(health.sheds()).map(|(_, _, count)| count).sum::<u64>();
+    for (stage, cause, count) in health.faults().chain(health.sheds()) {
+        *seen.troubles.entry(format!("{} {cause}", stage.name())).or_default() += count;
+    }
     seen
 }
 
@@ -43,7 +45,11 @@ fn drain(pipeline: &mut Pipeline, seen: &mut Seen) {
     while let Some(observation) = pipeline.next() {
         match observation {
             Observation::Call(call) => seen.calls.push(*call),
-            Observation::Loss(_) | Observation::Unanswerable(_) => seen.troubles += 1,
+            Observation::Loss(loss) => *seen.troubles.entry(loss.cause.into()).or_default() += 1,
+            Observation::Unanswerable(answer) => {
+                let kind = format!("unanswerable on {:?}", answer.transport);
+                *seen.troubles.entry(kind).or_default() += 1;
+            }
             _ => {}
         }
     }
@@ -55,14 +61,15 @@ fn drain(pipeline: &mut Pipeline, seen: &mut Seen) {
 /// # Errors
 /// What is wrong.
 pub fn exact(world: &World, seen: &Seen) -> Result<(), String> {
-    if seen.troubles > 0 {
-        return Err(format!("{} troubles where nothing was lost", seen.troubles));
+    exact_but_for(world, seen, &BTreeSet::new())?;
+    if !seen.troubles.is_empty() {
+        return Err(format!("troubles where nothing was lost: {:?}", seen.troubles));
     }
     let in_flight = world.calls.iter().filter(|call| call.outcome.is_none()).count() as u64;
     if seen.in_flight != in_flight {
         return Err(format!("{} calls in flight instead of {in_flight}", seen.in_flight));
     }
-    exact_but_for(world, seen, &BTreeSet::new())
+    Ok(())
 }
 
 /// With losses: sessions that lost nothing are exact; in the others nothing is invented, no answer is credited to
@@ -98,7 +105,7 @@ pub fn lossy(world: &World, seen: &Seen, lost: &[&OwnedRecord]) -> Result<u64, S
     if let Some(number) = missing.iter().find(|number| !unread.contains(&world.calls[**number].session)) {
         return Err(format!("call {number} is missing although all that is read was there"));
     }
-    if !missing.is_empty() && seen.troubles + seen.in_flight == 0 {
+    if !missing.is_empty() && seen.troubles.is_empty() && seen.in_flight == 0 {
         return Err(format!("{} calls are missing and nothing was counted", missing.len()));
     }
     Ok(missing.len() as u64)
@@ -119,7 +126,10 @@ fn exact_but_for(world: &World, seen: &Seen, touched: &BTreeSet<usize>) -> Resul
             ([], None) => {}
             ([call], Some(_)) => same(world, number, truth, call)?,
             (calls, _) => {
-                return Err(format!("call {number}, {}, is shown {} times: {truth:?}", truth.method, calls.len()));
+                let request = world.spans[truth.request];
+                let alike = seen.calls.iter().filter(|call| call.id == truth.id && *call.method == *truth.method);
+                let alike: Vec<_> = alike.map(Shown).collect();
+                return Err(format!("call {number} is shown {} times: {truth:?} {request:?}, alike: {alike:?}", calls.len()));
             }
         }
     }

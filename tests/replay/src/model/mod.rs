@@ -71,7 +71,7 @@ fn session(number: usize, shared: [Process; 2], script: &mut Script) -> Session 
         _ => (http(false, Style::Streamable), Transport::StreamableHttp),
     };
     let modern = modern && transport != Transport::HttpSse;
-    Session { number, parties: [client, server], link, modern, transport, open: Default::default(), tokens: 0 }
+    Session { number, parties: [client, server], link, modern, transport, open: Default::default(), answered: Default::default(), tokens: 0 }
 }
 
 fn process(scenario: &mut Scenario, name: &str) -> Process {

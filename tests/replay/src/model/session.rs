@@ -41,6 +41,8 @@ pub struct Session {
     pub transport: Transport,
     /// What the client and what the server asked and has no answer to.
     pub open: [Vec<Open>; 2],
+    /// Ids of calls whose answers may not have been read yet: these are not used again before they were.
+    pub answered: [Vec<Id>; 2],
     /// Progress tokens so far.
     pub tokens: u64,
 }
@@ -142,6 +144,10 @@ impl Session {
         for _ in 0..count {
             texts.push(self.request(script, side, method));
         }
+        let is_used_again = |open: &Open| open.call >= first && self.answered[side].contains(&open.id);
+        if self.open[side].iter().any(is_used_again) {
+            self.read_all(&mut script.stage);
+        }
         let text = if count == 1 { texts.remove(0) } else { format!("[{}]", texts.join(",")) };
         let truth = &script.calls[first];
         let headers = match (self.modern, truth.method) {
@@ -220,6 +226,7 @@ impl Session {
         let (text, outcome, code) = answer(&script.calls[open.call], &open, self.modern, random);
         let stage = &mut script.stage;
         let others = self.open[side].iter().any(|other| other.connection == open.connection);
+        self.answered[side].push(open.id.clone());
         let span = match &mut self.link {
             Link::Lines(channels) => {
                 channels[side].read_all(stage);
@@ -295,6 +302,7 @@ impl Session {
                 if http.session.is_none() || !alone {
                     return;
                 }
+                http.read_all(&mut script.stage); // it does not overtake its request
                 self.tell(script, CLIENT, "notifications/cancelled", &params);
                 if let Link::Http(http) = &mut self.link {
                     http.end_events(&mut script.stage, open.connection);
@@ -331,23 +339,27 @@ impl Session {
         }
     }
 
+    /// All that was written is read.
+    fn read_all(&mut self, stage: &mut Stage) {
+        match &mut self.link {
+            Link::Lines(channels) => channels.iter_mut().for_each(|channel| channel.read_all(stage)),
+            Link::Http(http) => http.read_all(stage),
+        }
+        self.answered = Default::default();
+    }
+
     /// The end: all that was written is read; a server on lines may end with calls in flight.
     pub fn finish(&mut self, script: &mut Script) {
         let stage = &mut script.stage;
-        match &mut self.link {
-            Link::Http(http) => http.read_all(stage),
-            Link::Lines(channels) => {
-                channels.iter_mut().for_each(|channel| channel.read_all(stage));
-                if stage.random.one_in(2) {
-                    return;
-                }
-                stage.scenario.exits(self.parties[SERVER], 9);
-                let [_, answers] = channels.each_ref().map(|channel| channel.wire);
-                stage.scenario.ends(answers);
-                let open: Vec<Open> = self.open.iter_mut().flat_map(std::mem::take).collect();
-                for open in open {
-                    self.end(script, &open, Outcome::Abandoned, None, None);
-                }
+        self.read_all(stage);
+        if let Link::Lines([_, answers]) = &self.link
+            && stage.random.one_in(2)
+        {
+            stage.scenario.exits(self.parties[SERVER], 9);
+            stage.scenario.ends(answers.wire);
+            let open: Vec<Open> = self.open.iter_mut().flat_map(std::mem::take).collect();
+            for open in open {
+                self.end(script, &open, Outcome::Abandoned, None, None);
             }
         }
     }

@@ -307,6 +307,8 @@ impl Pipeline {
         let limits = &self.settings.limits;
         let at = match connection.streams.len() {
             _ if is_read_to_the_end => at,
+            // What this end sent inside TLS has been read here too.
+            _ if matches!(connection.medium, Medium::Tls(_)) => at,
             // The client's end is on this host and tells when it is over; until then it may read, however slowly.
             2.. => at.after(limits.resume_for),
             _ => at.after(limits.held_for),

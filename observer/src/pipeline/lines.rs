@@ -229,17 +229,23 @@ impl Pipeline {
         }
     }
 
-    /// Progress may be told of before anything was answered.
-    fn find_wire_by_progress(&self, answers: Wire, message: &Message) -> Option<Wire> {
+    /// Progress may be told of before anything was answered: of a call on the same connection, or on another to the
+    /// same process.
+    fn find_wire_by_progress(&self, same: Wire, answers: Wire, message: &Message) -> Option<Wire> {
         let token = message.member(Member::ProgressToken).and_then(as_id)?;
         let asked_on = |wire: Wire| {
             CallKey::of_progress(Scope::Connection(wire.connection), AskedBy::End(wire.from), &token)
         };
-        self.find_partner(answers, &asked_on, &token)
+        if self.calls.find(&asked_on(same), &token).is_some() {
+            return Some(same);
+        }
+        let sender = self.connections.value(&answers.connection)?.process(answers.from)?;
+        let found = self.find_partner(answers, &asked_on, &token)?;
+        (self.connections.value(&found.connection)?.process(found.from.other()) == Some(sender)).then_some(found)
     }
 
     fn join_wires(&mut self, answers: Wire, requests: Wire) {
-        self.wires.join(answers, requests);
+self.wires.join(answers, requests);
         let Some(asked) = self.connections.value(&requests.connection) else { return };
         let (label, parties) = (asked.label, asked.parties.clone());
         let client = asked.client.map(|client| client == requests.from);
@@ -260,8 +266,10 @@ impl Pipeline {
         let Some(direction) = self.direction(id, sender, message) else { return };
         let own = (Scope::Connection(id), AskedBy::End(sender));
         let answers = Wire { connection: id, from: sender };
-        let requests = self.wires.partner(answers).or_else(|| self.find_wire_by_progress(answers, message));
-        let requests = requests.unwrap_or(Wire { connection: id, from: to });
+        let same = Wire { connection: id, from: to };
+        let requests =
+            self.wires.partner(answers).or_else(|| self.find_wire_by_progress(same, answers, message));
+        let requests = requests.unwrap_or(same);
         let others = (Scope::Connection(requests.connection), AskedBy::End(requests.from));
         self.heed_notification(id, to, envelope, message, &[own], &[others]);
         self.show_notification(id, envelope, message, direction, Transport::Stdio);

@@ -85,18 +85,19 @@ pub fn lossy(world: &World, seen: &Seen, lost: &[&OwnedRecord]) -> Result<u64, S
     exact_but_for(world, seen, &touched)?;
     let mut shown = vec![false; world.calls.len()];
     for call in &seen.calls {
-        let candidates = |truth: &&(usize, &Truth)| touched.contains(&truth.1.session) && is_request_of(world, truth.1, call);
-        let all: Vec<(usize, &Truth)> = world.calls.iter().enumerate().collect();
-        let Some((number, truth)) = all.iter().find(candidates) else {
-            if is_known_elsewhere(world, &touched, call) {
-                continue;
-            }
-            return Err(format!("{} with id {:?} did not happen", call.method, call.id));
+        let may_be = |number: &usize| {
+            let truth = &world.calls[*number];
+            touched.contains(&truth.session) && !shown[*number] && is_request_of(world, truth, call)
         };
-        if std::mem::replace(&mut shown[*number], true) {
-            return Err(format!("call {number} is shown twice"));
+        let candidates: Vec<usize> = (0..world.calls.len()).filter(may_be).collect();
+        let judged: Vec<_> =
+            candidates.iter().map(|&number| pair(world, number, &world.calls[number], call)).collect();
+        match (judged.iter().position(Result::is_ok), judged.into_iter().next()) {
+            (Some(index), _) => shown[candidates[index]] = true,
+            (None, Some(wrong)) => return wrong.map(|()| 0),
+            (None, None) if is_known_elsewhere(world, &touched, call) => {}
+            (None, None) => return Err(format!("did not happen, or twice: {:?}", Shown(call))),
         }
-        pair(world, *number, truth, call)?;
     }
     let missing: Vec<usize> = (0..shown.len())
         .filter(|number| touched.contains(&world.calls[*number].session))
@@ -134,7 +135,7 @@ fn exact_but_for(world: &World, seen: &Seen, touched: &BTreeSet<usize>) -> Resul
         }
     }
     match by_time.into_values().next() {
-        Some(calls) if touched.is_empty() => Err(format!("{} did not happen", calls[0].method)),
+        Some(calls) if touched.is_empty() => Err(format!("did not happen: {:?}", Shown(calls[0]))),
         _ => Ok(()),
     }
 }

@@ -294,6 +294,7 @@ impl Session {
         let open = self.open[CLIENT][index].clone();
         let alone = self.open[CLIENT].iter().filter(|other| other.connection == open.connection).count() == 1;
         let params = format!(r#""requestId":{}"#, text::id(&open.id));
+        self.read_all(&mut script.stage); // progress that was told before is heard before
         match &mut self.link {
             Link::Http(http) if self.modern => {
                 http.close(&mut script.stage, open.connection);
@@ -302,7 +303,6 @@ impl Session {
                 if http.session.is_none() || !alone {
                     return;
                 }
-                http.read_all(&mut script.stage); // it does not overtake its request
                 self.tell(script, CLIENT, "notifications/cancelled", &params);
                 if let Link::Http(http) = &mut self.link {
                     http.end_events(&mut script.stage, open.connection);

@@ -64,6 +64,8 @@ pub struct Connection {
     pub socket: Option<Place>,
     /// For TCP: its first sends, until it is known whether the other end is on this host.
     pub early: Early,
+    /// Responses were lost, perhaps whole ones: the next head answers the newest request.
+    pub misaligned: bool,
     /// For a socket: at which ends the plaintext of its TLS is read.
     pub is_read_inside_tls: [bool; 2],
     /// Holes in it since they were last told of: how many, and how many bytes.
@@ -135,6 +137,7 @@ impl Connection {
             unproven: Vec::new(),
             socket: None,
             early: Early::Unknown,
+            misaligned: false,
             is_read_inside_tls: [false; 2],
             holes: (0, 0),
             session_since: None,

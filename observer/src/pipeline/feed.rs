@@ -243,7 +243,7 @@ impl Pipeline {
     pub(super) fn take_found(&mut self, id: ConnectionId, to: End, kind: Kind, found: Found) {
         match found {
             Found::Request(head) => self.take_request_head(id, to, head),
-            Found::Response(head) => self.take_response_head(id, head),
+            Found::Response(head) => self.take_response_head(id, to, head),
             Found::Endpoint(text) => self.take_endpoint(id, &text),
             Found::BodyEnd { last_byte, whole } if kind == Kind::Responses => {
                 self.end_exchange(id, to, last_byte, whole);
@@ -257,6 +257,7 @@ impl Pipeline {
                 if cause == "resync" && kind == Kind::Responses {
                     // Whole responses may be lost: what comes next answers the newest request.
                     self.restart_exchanges(id, to);
+                    self.misalign(id);
                 }
                 match cause {
                     // A line like a head of another protocol, on what is known to carry MCP: only a line.

@@ -69,7 +69,10 @@ impl Pipeline {
         }
     }
 
-    pub(super) fn take_response_head(&mut self, id: ConnectionId, head: Box<ResponseHead>) {
+    pub(super) fn take_response_head(&mut self, id: ConnectionId, to: End, head: Box<ResponseHead>) {
+        if self.connections.value_mut(&id).is_some_and(|it| std::mem::take(&mut it.misaligned)) {
+            self.restart_exchanges(id, to);
+        }
         let session = head.fields.value(Field::SessionId).map(str::to_owned);
         let Some(connection) = self.connections.value(&id) else { return };
         let server = connection.client.unwrap_or(End::A).other();
@@ -327,6 +330,13 @@ impl Pipeline {
         }
         if let Some(connection) = self.connections.value_mut(&id) {
             connection.exchanges = exchanges;
+        }
+    }
+
+    /// A response was lost and where the next begins is not known yet: by then there may be a newer request.
+    pub(super) fn misalign(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.connections.value_mut(&id) {
+            connection.misaligned = true;
         }
     }
 

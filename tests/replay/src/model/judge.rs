@@ -87,7 +87,7 @@ pub fn lossy(world: &World, seen: &Seen, lost: &[&OwnedRecord]) -> Result<u64, S
     for call in &seen.calls {
         let may_be = |number: &usize| {
             let truth = &world.calls[*number];
-            touched.contains(&truth.session) && !shown[*number] && is_request_of(world, truth, call)
+            !shown[*number] && truth.transport == call.transport && is_request_of(world, truth, call)
         };
         let candidates: Vec<usize> = (0..world.calls.len()).filter(may_be).collect();
         let judged: Vec<_> =
@@ -95,7 +95,6 @@ pub fn lossy(world: &World, seen: &Seen, lost: &[&OwnedRecord]) -> Result<u64, S
         match (judged.iter().position(Result::is_ok), judged.into_iter().next()) {
             (Some(index), _) => shown[candidates[index]] = true,
             (None, Some(wrong)) => return wrong.map(|()| 0),
-            (None, None) if is_known_elsewhere(world, &touched, call) => {}
             (None, None) => return Err(format!("did not happen, or twice: {:?}", Shown(call))),
         }
     }
@@ -226,11 +225,6 @@ fn pair(world: &World, number: usize, truth: &Truth, call: &Call) -> Result<(), 
         return wrong("outcome");
     }
     Ok(())
-}
-
-/// Whether it is a call of a session that lost nothing.
-fn is_known_elsewhere(world: &World, touched: &BTreeSet<usize>, call: &Call) -> bool {
-    world.calls.iter().any(|truth| !touched.contains(&truth.session) && is_request_of(world, truth, call))
 }
 
 /// Whether it can be lost: bytes moved.

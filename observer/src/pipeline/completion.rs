@@ -47,7 +47,7 @@ impl Pipeline {
         self.learn_answer(&open, answer);
         let whole = open.whole && answer.message.whole;
         let id_read = !answer.message.id_inferred && answer.message.id != MessageId::Absent;
-        let certainty = match (whole, id_read) {
+        let certainty = match (whole, id_read && !open.inferred) {
             (true, _) => Certainty::Whole,
             (false, true) => Certainty::TimesOnly,
             (false, false) => Certainty::Inferred,
@@ -84,7 +84,11 @@ impl Pipeline {
 
     /// A call ends without an answer.
     pub(super) fn end_unanswered(&mut self, open: OpenCall, outcome: Outcome) {
-        let certainty = if open.whole { Certainty::Whole } else { Certainty::TimesOnly };
+        let certainty = match (open.whole, open.inferred) {
+            (true, _) => Certainty::Whole,
+            (false, false) => Certainty::TimesOnly,
+            (false, true) => Certainty::Inferred,
+        };
         let outcome = open.outcome_without_answer(outcome);
         self.complete(open, None, None, Ending { outcome, error_code: None, certainty });
     }

@@ -111,6 +111,7 @@ impl Pipeline {
             received_at: flow.received_at(envelope.last_byte),
             request_bytes: envelope.bytes,
             whole: message.whole,
+            inferred: message.id_inferred,
             first_answer_at: None,
             progress_token: message.member(Member::ProgressToken).and_then(as_id),
             progress: 0,
@@ -151,7 +152,8 @@ impl Pipeline {
         let MessageId::Id(answer_id) = &message.id else {
             return self.health.fault(Stage::Pairing, "answer_without_id"); // an error for an unreadable request
         };
-        if let Some(call) = self.find_asked(id, to, answer_id) {
+        let asked = self.find_asked(id, to, answer_id);
+        if let Some(call) = asked.filter(|call| self.may_answer(envelope, *call)) {
             let answer = Answer { connection: id, to, envelope, message: &message };
             return self.answer(call, &answer);
         }
@@ -174,13 +176,20 @@ impl Pipeline {
         for Held { message, envelope, until } in held {
             self.held.clear((id, to), until);
             let MessageId::Id(answer_id) = message.id.clone() else { continue };
-            match self.find_asked(id, to, &answer_id) {
+            let asked = self.find_asked(id, to, &answer_id);
+            match asked.filter(|call| self.may_answer(&envelope, *call)) {
                 Some(call) => {
                     self.answer(call, &Answer { connection: id, to, envelope: &envelope, message: &message });
                 }
                 None => self.unanswerable(id, to, &envelope, Some(answer_id), Transport::Stdio),
             }
         }
+    }
+
+    /// Whether an answer came later than the request. One that was held is older than requests that came since, and
+    /// the request it belongs to may be lost.
+    fn may_answer(&self, answer: &Envelope, call: CallId) -> bool {
+        self.calls.call(call).is_some_and(|open| open.first_byte.at <= answer.last_byte.at)
     }
 
     /// The call that an answer towards `to` ends.
@@ -241,11 +250,12 @@ impl Pipeline {
         }
         let sender = self.connections.value(&answers.connection)?.process(answers.from)?;
         let found = self.find_partner(answers, &asked_on, &token)?;
-        (self.connections.value(&found.connection)?.process(found.from.other()) == Some(sender)).then_some(found)
+        (self.connections.value(&found.connection)?.process(found.from.other()) == Some(sender))
+            .then_some(found)
     }
 
     fn join_wires(&mut self, answers: Wire, requests: Wire) {
-self.wires.join(answers, requests);
+        self.wires.join(answers, requests);
         let Some(asked) = self.connections.value(&requests.connection) else { return };
         let (label, parties) = (asked.label, asked.parties.clone());
         let client = asked.client.map(|client| client == requests.from);

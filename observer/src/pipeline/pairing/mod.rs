@@ -63,6 +63,8 @@ pub struct OpenCall {
     pub request_bytes: u64,
     /// Whether every byte of the request was seen.
     pub whole: bool,
+    /// The id was found behind a hole: what is in front of it may be of another request.
+    pub inferred: bool,
     /// When the first sign of an answer came.
     pub first_answer_at: Option<Timestamp>,
     /// The token under which progress is reported.

@@ -66,7 +66,8 @@ impl Channel {
         while !self.unread.is_empty() {
             let left = self.unread.len();
             let least = left / 4;
-            let count = if stage.random.one_in(3) { least + 1 + stage.random.below(left - least) } else { left };
+            let count =
+                if stage.random.one_in(3) { least + 1 + stage.random.below(left - least) } else { left };
             self.read(stage, count);
         }
     }

@@ -50,13 +50,7 @@ enum State {
 
 impl Http {
     /// Nothing was connected.
-    pub fn new(
-        client: Process,
-        server: (Process, String),
-        tls: bool,
-        style: Style,
-        number: usize,
-    ) -> Self {
+    pub fn new(client: Process, server: (Process, String), tls: bool, style: Style, number: usize) -> Self {
         let target = if style == Style::Of2024 { format!("/message?s={number}") } else { "/mcp".into() };
         Self { client, server, tls, style, target, session: None, connections: Vec::new(), stream: None }
     }
@@ -77,8 +71,7 @@ impl Http {
     /// The client posts; the answer is to come. Returns the connection and the text's span.
     pub fn post(&mut self, stage: &mut Stage, ports: &mut u16, headers: &str, text: &str) -> (usize, usize) {
         let index = self.free(stage, ports);
-        let session =
-            self.session.as_ref().map_or(String::new(), |id| format!("mcp-session-id: {id}\r\n"));
+        let session = self.session.as_ref().map_or(String::new(), |id| format!("mcp-session-id: {id}\r\n"));
         let head = format!(
             "POST {} HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\n{session}{headers}content-length: {}\r\n\r\n",
             self.target,
@@ -192,8 +185,7 @@ impl Http {
     }
 
     fn get(&mut self, stage: &mut Stage, index: usize, target: &str, headers: &str) {
-        let session =
-            self.session.as_ref().map_or(String::new(), |id| format!("mcp-session-id: {id}\r\n"));
+        let session = self.session.as_ref().map_or(String::new(), |id| format!("mcp-session-id: {id}\r\n"));
         let head = format!(
             "GET {target} HTTP/1.1\r\nhost: {}\r\naccept: text/event-stream\r\n{session}{headers}\r\n",
             self.server.1

@@ -59,7 +59,8 @@ fn session(number: usize, shared: [Process; 2], script: &mut Script) -> Session 
         _ => (process(scenario, "server"), 8001 + number),
     };
     let address = format!("127.0.0.1:{port}");
-    let http = |tls, style| Link::Http(Box::new(Http::new(client, (server, address.clone()), tls, style, number)));
+    let http =
+        |tls, style| Link::Http(Box::new(Http::new(client, (server, address.clone()), tls, style, number)));
     let lines = |wires: crate::scenario::Wires| {
         Link::Lines([Channel::new(wires.requests), Channel::new(wires.answers)])
     };
@@ -71,7 +72,16 @@ fn session(number: usize, shared: [Process; 2], script: &mut Script) -> Session 
         _ => (http(false, Style::Streamable), Transport::StreamableHttp),
     };
     let modern = modern && transport != Transport::HttpSse;
-    Session { number, parties: [client, server], link, modern, transport, open: Default::default(), answered: Default::default(), tokens: 0 }
+    Session {
+        number,
+        parties: [client, server],
+        link,
+        modern,
+        transport,
+        open: Default::default(),
+        answered: Default::default(),
+        tokens: 0,
+    }
 }
 
 fn process(scenario: &mut Scenario, name: &str) -> Process {

@@ -157,9 +157,7 @@ impl Session {
         };
         let stage = &mut script.stage;
         let (connection, span) = match &mut self.link {
-            Link::Lines(channels) => {
-                (0, channels[side].write(stage, format!("{text}\n").as_bytes(), &text))
-            }
+            Link::Lines(channels) => (0, channels[side].write(stage, format!("{text}\n").as_bytes(), &text)),
             Link::Http(http) if side == CLIENT => http.post(stage, &mut script.ports, &headers, &text),
             Link::Http(http) => {
                 let connection = http.stream.expect("asked only where there is a stream");
@@ -167,7 +165,10 @@ impl Session {
             }
         };
         script.calls[first..].iter_mut().for_each(|truth| truth.request = span);
-        self.open[side].iter_mut().filter(|open| open.call >= first).for_each(|open| open.connection = connection);
+        self.open[side]
+            .iter_mut()
+            .filter(|open| open.call >= first)
+            .for_each(|open| open.connection = connection);
     }
 
     fn request(&mut self, script: &mut Script, side: usize, method: Option<&'static str>) -> String {
@@ -252,7 +253,8 @@ impl Session {
                 span
             }
             Link::Http(http) if stage.random.one_in(10) => {
-                let (line, status) = *stage.random.pick(&[("503 Service Unavailable", 503), ("401 Unauthorized", 401)]);
+                let (line, status) =
+                    *stage.random.pick(&[("503 Service Unavailable", 503), ("401 Unauthorized", 401)]);
                 let span = http.status(stage, open.connection, line);
                 return self.end(script, &open, Outcome::HttpError, Some(status), Some(span));
             }
@@ -261,7 +263,14 @@ impl Session {
         self.end(script, &open, outcome, code, Some(span));
     }
 
-    fn end(&mut self, script: &mut Script, open: &Open, how: Outcome, code: Option<i64>, answer: Option<usize>) {
+    fn end(
+        &mut self,
+        script: &mut Script,
+        open: &Open,
+        how: Outcome,
+        code: Option<i64>,
+        answer: Option<usize>,
+    ) {
         let truth = &mut script.calls[open.call];
         (truth.outcome, truth.code, truth.answer) = (Some(how), code, answer);
     }
@@ -381,8 +390,7 @@ fn answer(
     random: &mut super::random::Random,
 ) -> (String, Outcome, Option<i64>) {
     let of_tool = truth.method == "tools/call";
-    let mut result =
-        |failed, kind: Option<&str>| text::result(open.call, &open.id, failed, kind, random);
+    let mut result = |failed, kind: Option<&str>| text::result(open.call, &open.id, failed, kind, random);
     match open.call % 11 {
         0 => (text::error(open.call, &open.id, random), Outcome::RpcError, Some(code(open.call))),
         1 if of_tool => (result(true, None), Outcome::ToolError, None),

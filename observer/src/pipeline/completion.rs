@@ -43,6 +43,8 @@ impl Pipeline {
             return self.end_unanswered(open, Outcome::Cancelled);
         }
         let exchange = self.connections.value(&answer.connection).and_then(|c| c.exchanges.front());
+        let stateless = open.revision.as_deref().is_some_and(|revision| revision >= "2026-07-28");
+        let exchange = exchange.filter(|exchange| !stateless && !exchange.is_modern());
         open.session = open.session.or(exchange.and_then(|exchange| exchange.session));
         self.learn_answer(&open, answer);
         let whole = open.whole && answer.message.whole;

@@ -4,6 +4,7 @@ mod ends;
 mod holes;
 mod http;
 mod namespaces;
+mod rules;
 mod stdio;
 mod tls;
 

@@ -266,6 +266,11 @@ impl Scenario {
         self.push(RecordKind::BlindSpot, process.0, 0, 0, 0, payload);
     }
 
+    /// The records since the last time, for scenarios that are too long to be kept.
+    pub fn take_records(&mut self) -> Vec<OwnedRecord> {
+        std::mem::take(&mut self.records)
+    }
+
     /// All of it, as a recording.
     pub fn into_capture(self) -> Capture {
         let facts = HostFacts { observer: "scenario".into(), ..HostFacts::default() };

@@ -19,6 +19,7 @@ const ASKED_OF_CLIENTS: &[&str] = &["sampling/createMessage", "roots/list", "eli
 
 /// How they are connected.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a world has eight")]
 pub enum Link {
     /// Lines: from the client, and from the server.
     Lines([Channel; 2]),

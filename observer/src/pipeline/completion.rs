@@ -39,14 +39,19 @@ impl Pipeline {
     pub(super) fn answer(&mut self, call: CallId, answer: &Answer<'_>) {
         let Some(mut open) = self.calls.close(call) else { return };
         self.forget_call(open.connection, call);
+        if self.comes_after_cancellation(&open, answer) {
+            return self.end_unanswered(open, Outcome::Cancelled);
+        }
         let exchange = self.connections.value(&answer.connection).and_then(|c| c.exchanges.front());
+        let stateless = open.revision.as_deref().is_some_and(|revision| revision >= "2026-07-28");
+        let exchange = exchange.filter(|exchange| !stateless && !exchange.is_modern());
         open.session = open.session.or(exchange.and_then(|exchange| exchange.session));
         let response = exchange.and_then(|exchange| exchange.response.as_ref());
         let damaged = response.is_some_and(|response| response.damaged);
         self.learn_answer(&open, answer);
         let whole = open.whole && answer.message.whole && !damaged;
         let id_read = !answer.message.id_inferred && answer.message.id != MessageId::Absent;
-        let certainty = match (whole, id_read) {
+        let certainty = match (whole, id_read && !open.inferred) {
             (true, _) => Certainty::Whole,
             (false, true) => Certainty::TimesOnly,
             (false, false) => Certainty::Inferred,
@@ -54,6 +59,15 @@ impl Pipeline {
         let (outcome, error_code) = outcome::of_answer(answer.message);
         let end = Ending { outcome, error_code, certainty };
         self.complete(open, Some((answer.connection, answer.to, answer.envelope)), Some(answer.message), end);
+    }
+
+    /// Whether an answer was sent by a process that knew that nobody waits for it. It says at most that the call was
+    /// taken back; or it is the answer to a later request with the same id, which was lost.
+    fn comes_after_cancellation(&self, open: &OpenCall, answer: &Answer<'_>) -> bool {
+        let Some(cancelled_at) = open.cancelled_at else { return false };
+        let connection = self.connections.value(&answer.connection);
+        let sent_at = connection.and_then(|it| it.way(answer.to).flow.sent_at(answer.envelope.first_byte));
+        sent_at.is_some_and(|sent_at| sent_at > cancelled_at)
     }
 
     /// The status of an HTTP response, or the mere end of one whose bytes were lost, ends `call`.
@@ -74,7 +88,11 @@ impl Pipeline {
 
     /// A call ends without an answer.
     pub(super) fn end_unanswered(&mut self, open: OpenCall, outcome: Outcome) {
-        let certainty = if open.whole { Certainty::Whole } else { Certainty::TimesOnly };
+        let certainty = match (open.whole, open.inferred) {
+            (true, _) => Certainty::Whole,
+            (false, false) => Certainty::TimesOnly,
+            (false, true) => Certainty::Inferred,
+        };
         let outcome = open.outcome_without_answer(outcome);
         self.complete(open, None, None, Ending { outcome, error_code: None, certainty });
     }

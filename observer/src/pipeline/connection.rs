@@ -67,6 +67,8 @@ pub struct Connection {
     pub socket: Option<Place>,
     /// For TCP: its first sends, until it is known whether the other end is on this host.
     pub early: Early,
+    /// Responses were lost, perhaps whole ones: the next head answers the newest request.
+    pub misaligned: bool,
     /// For a socket: at which ends the plaintext of its TLS is read.
     pub is_read_inside_tls: [bool; 2],
     /// Holes in it since they were last told of: how many, and how many bytes.
@@ -141,6 +143,7 @@ impl Connection {
             orphans: 0,
             socket: None,
             early: Early::Unknown,
+            misaligned: false,
             is_read_inside_tls: [false; 2],
             holes: (0, 0),
             upgraded: false,

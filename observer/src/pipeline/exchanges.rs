@@ -6,7 +6,7 @@ use super::observation::{Outcome, Transport};
 use super::pairing::{CallId, outcome};
 use super::reader::Envelope;
 use super::reassembly::Mark;
-use super::reassembly::twin::{ConnectionId, End};
+use super::reassembly::twin::{ConnectionId, End, Medium};
 use super::time::Timestamp;
 use super::transport::streamable_http::Exchange;
 use super::transport::{Carrier, Field, Protocol};
@@ -105,6 +105,8 @@ impl Pipeline {
         let limits = &self.settings.limits;
         let at = match connection.streams.len() {
             _ if is_read_to_the_end => at,
+            // What this end sent inside TLS has been read here too.
+            _ if matches!(connection.medium, Medium::Tls(_)) => at,
             // The client's end is on this host and tells when it is over; until then it may read, however slowly.
             2.. => at.after(limits.resume_for),
             _ => at.after(limits.held_for),
@@ -123,6 +125,13 @@ impl Pipeline {
         }
         if let Some(connection) = self.connections.value_mut(&id) {
             connection.exchanges = exchanges;
+        }
+    }
+
+    /// A response was lost and where the next begins is not known yet: by then there may be a newer request.
+    pub(super) fn misalign(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.connections.value_mut(&id) {
+            connection.misaligned = true;
         }
     }
 

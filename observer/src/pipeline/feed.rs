@@ -7,7 +7,7 @@ use super::connection::{Connection, Label};
 use super::health::Stage;
 use super::input::{Direction, Event, EventBody, Identity, Input, ProcessId, StreamId};
 use super::observation::{self, Observation, Outcome};
-use super::reader::{Found, Kind};
+use super::reader::{Envelope, Found, Kind};
 use super::reassembly::Piece;
 use super::reassembly::stream::Moved;
 use super::reassembly::twin::{ConnectionId, End, Place};
@@ -40,7 +40,7 @@ impl Pipeline {
         while let Some((id, call)) = self.calls.pop_oldest() {
             self.forget_call(call.connection, id);
             match call.doom.1 {
-                Outcome::Expired => in_flight += u64::from(self.label(call.connection) == Label::Mcp),
+                Outcome::Expired => in_flight += u64::from(self.is_counted_in_flight(call.connection)),
                 // Taken back, or its process or connection has ended: an answer might have come late.
                 outcome => self.end_unanswered(call, outcome),
             }
@@ -50,6 +50,12 @@ impl Pipeline {
         }
         self.tell_holes(at);
         in_flight
+    }
+
+    /// Whether calls of this connection count: those of TLS that is read at both ends do at the server's.
+    fn is_counted_in_flight(&self, id: ConnectionId) -> bool {
+        let connection = self.connections.value(&id);
+        connection.is_some_and(|it| it.label == Label::Mcp && !self.is_shown_by_the_server(it))
     }
 
     fn see(&mut self, event: Event<'_>) {
@@ -244,7 +250,7 @@ impl Pipeline {
             Found::Reset => self.reset_exchange(id, to),
             Found::Upgraded(protocol) => self.upgrade(id, to, protocol),
             Found::Request(head) => self.take_request_head(id, to, head),
-            Found::Response(head) => self.take_response_head(id, head),
+            Found::Response(head) => self.take_response_head(id, to, head),
             Found::Endpoint(text) => self.take_endpoint(id, &text),
             Found::BodyEnd { last_byte, whole } if kind == Kind::Responses => {
                 self.end_exchange(id, to, last_byte, whole);
@@ -258,6 +264,7 @@ impl Pipeline {
                 if cause == "resync" && kind == Kind::Responses {
                     // Whole responses may be lost: what comes next answers the newest request.
                     self.restart_exchanges(id, to);
+                    self.misalign(id);
                 }
                 match cause {
                     // A line like a head of another protocol, on what is known to carry MCP: only a line.
@@ -281,7 +288,19 @@ impl Pipeline {
                         Kind::Unknown => {}
                     }
                 }
+                self.forget_times(id, to, kind, &envelope);
             }
+        }
+    }
+
+    /// All messages of a text have been taken: the times of its bytes are needed no more. A body of a response ends
+    /// with its exchange.
+    fn forget_times(&mut self, id: ConnectionId, to: End, kind: Kind, text: &Envelope) {
+        if kind == Kind::Responses && text.carrier == Carrier::HttpBody {
+            return;
+        }
+        if let Some(connection) = self.connections.value_mut(&id) {
+            connection.way_mut(to).flow.forget_until(text.last_byte.position);
         }
     }
 

@@ -83,7 +83,10 @@ impl Pipeline {
         }
     }
 
-    pub(super) fn take_response_head(&mut self, id: ConnectionId, head: Box<ResponseHead>) {
+    pub(super) fn take_response_head(&mut self, id: ConnectionId, to: End, head: Box<ResponseHead>) {
+        if self.connections.value_mut(&id).is_some_and(|it| std::mem::take(&mut it.misaligned)) {
+            self.restart_exchanges(id, to);
+        }
         let session = head.fields.value(Field::SessionId).map(str::to_owned);
         let Some(connection) = self.connections.value(&id) else { return };
         let server = connection.client.unwrap_or(End::A).other();
@@ -185,9 +188,6 @@ impl Pipeline {
             }
             Shape::Unknown => {}
         }
-        if let Some(connection) = self.connections.value_mut(&id) {
-            connection.way_mut(to).flow.forget_until(envelope.last_byte.position);
-        }
     }
 
     fn hear_request(&mut self, id: ConnectionId, session: Option<u64>, message: &Message) {
@@ -246,10 +246,6 @@ impl Pipeline {
                 self.heed_notification(id, to, envelope, &message, &senders, &receivers);
                 self.show_notification(id, envelope, &message, CallDirection::ServerToClient, transport);
             }
-        }
-        let Some(connection) = self.connections.value_mut(&id) else { return };
-        if let Carrier::SseEvent { .. } = envelope.carrier {
-            connection.way_mut(to).flow.forget_until(envelope.last_byte.position);
         }
     }
 

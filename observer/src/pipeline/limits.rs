@@ -6,6 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+/// Most memory that hostile input makes the pipeline take, in bytes. What the bounds below add up to is more: no
+/// input fills all of them at once. `tests/replay` measures it.
+pub const HOSTILE_BYTES: usize = 256 << 20;
+
 /// The bounds of one pipeline.
 #[derive(Clone, Debug)]
 pub struct Limits {

@@ -32,8 +32,6 @@ impl Pipeline {
             Shape::Success | Shape::Error => self.answer_line(id, to, envelope, message),
             Shape::Unknown => {}
         }
-        let Some(connection) = self.connections.value_mut(&id) else { return };
-        connection.way_mut(to).flow.forget_until(envelope.last_byte.position);
     }
 
     /// Learns from a message whether its connection carries MCP. Tells whether to go on with the message.
@@ -119,9 +117,11 @@ impl Pipeline {
             received_at: flow.received_at(envelope.last_byte),
             request_bytes: envelope.bytes,
             whole: message.whole,
+            inferred: message.id_inferred,
             first_answer_at: None,
             progress_token: message.member(Member::ProgressToken).and_then(as_id),
             progress: 0,
+            cancelled_at: None,
             doom: (envelope.last_byte.at.after(self.settings.limits.call_age), Outcome::Expired),
             arguments: raw(message, Member::Arguments),
         })
@@ -158,7 +158,8 @@ impl Pipeline {
         let MessageId::Id(answer_id) = &message.id else {
             return self.health.fault(Stage::Pairing, "answer_without_id"); // an error for an unreadable request
         };
-        if let Some(call) = self.find_asked(id, to, answer_id) {
+        let asked = self.find_asked(id, to, answer_id);
+        if let Some(call) = asked.filter(|call| self.may_answer(envelope, *call)) {
             let answer = Answer { connection: id, to, envelope, message: &message };
             return self.answer(call, &answer);
         }
@@ -181,13 +182,20 @@ impl Pipeline {
         for Held { message, envelope, until } in held {
             self.held.clear((id, to), until);
             let MessageId::Id(answer_id) = message.id.clone() else { continue };
-            match self.find_asked(id, to, &answer_id) {
+            let asked = self.find_asked(id, to, &answer_id);
+            match asked.filter(|call| self.may_answer(&envelope, *call)) {
                 Some(call) => {
                     self.answer(call, &Answer { connection: id, to, envelope: &envelope, message: &message });
                 }
                 None => self.unanswerable(id, to, &envelope, Some(answer_id), self.transport(id)),
             }
         }
+    }
+
+    /// Whether an answer came later than the request. One that was held is older than requests that came since, and
+    /// the request it belongs to may be lost.
+    fn may_answer(&self, answer: &Envelope, call: CallId) -> bool {
+        self.calls.call(call).is_some_and(|open| open.first_byte.at <= answer.last_byte.at)
     }
 
     /// The call that an answer towards `to` ends.
@@ -236,6 +244,22 @@ impl Pipeline {
         }
     }
 
+    /// Progress may be told of before anything was answered: of a call on the same connection, or on another to the
+    /// same process.
+    fn find_wire_by_progress(&self, same: Wire, answers: Wire, message: &Message) -> Option<Wire> {
+        let token = message.member(Member::ProgressToken).and_then(as_id)?;
+        let asked_on = |wire: Wire| {
+            CallKey::of_progress(Scope::Connection(wire.connection), AskedBy::End(wire.from), &token)
+        };
+        if self.calls.find(&asked_on(same), &token).is_some() {
+            return Some(same);
+        }
+        let sender = self.connections.value(&answers.connection)?.process(answers.from)?;
+        let found = self.find_partner(answers, &asked_on, &token)?;
+        (self.connections.value(&found.connection)?.process(found.from.other()) == Some(sender))
+            .then_some(found)
+    }
+
     fn join_wires(&mut self, answers: Wire, requests: Wire) {
         self.wires.join(answers, requests);
         let Some(asked) = self.connections.value(&requests.connection) else { return };
@@ -258,7 +282,10 @@ impl Pipeline {
         let Some(direction) = self.direction(id, sender, message) else { return };
         let own = (Scope::Connection(id), AskedBy::End(sender));
         let answers = Wire { connection: id, from: sender };
-        let requests = self.wires.partner(answers).unwrap_or(Wire { connection: id, from: to });
+        let same = Wire { connection: id, from: to };
+        let requests =
+            self.wires.partner(answers).or_else(|| self.find_wire_by_progress(same, answers, message));
+        let requests = requests.unwrap_or(same);
         let others = (Scope::Connection(requests.connection), AskedBy::End(requests.from));
         self.heed_notification(id, to, envelope, message, &[own], &[others]);
         self.show_notification(id, envelope, message, direction, self.transport(id));
@@ -284,6 +311,11 @@ impl Pipeline {
                     // An answer may still cross the cancellation.
                     let until = envelope.last_byte.at.after(self.settings.limits.held_for);
                     self.calls.doom(call, until, Outcome::Cancelled);
+                    let flow = self.connections.value(&id).map(|connection| &connection.way(to).flow);
+                    let read_at = flow.and_then(|flow| flow.received_at(envelope.last_byte));
+                    if let Some(open) = self.calls.call_mut(call) {
+                        open.cancelled_at = open.cancelled_at.or(read_at);
+                    }
                 }
             }
             Some("notifications/progress") => {

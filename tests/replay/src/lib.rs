@@ -3,6 +3,7 @@
 pub mod captures;
 pub mod cases;
 pub mod messages;
+pub mod model;
 pub mod observe;
 pub mod scenario;
 pub mod wire;

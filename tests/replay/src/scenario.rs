@@ -75,6 +75,13 @@ pub struct Wire {
     writer_is_read: bool,
 }
 
+impl Wire {
+    /// The kernel's streams at both of its ends.
+    pub const fn streams(self) -> [u64; 2] {
+        [self.into, self.out_of]
+    }
+}
+
 /// Two ways, between a client and its server.
 #[derive(Clone, Copy, Debug)]
 pub struct Wires {
@@ -227,6 +234,11 @@ impl Scenario {
         self.push(RecordKind::StreamEnded, reader.0, wire.out_of, 0, 0, Vec::new());
     }
 
+    /// The time of the next record.
+    pub const fn now_ns(&self) -> u64 {
+        self.now_ns
+    }
+
     /// Time passes.
     pub fn passes(&mut self, time: Duration) {
         self.now_ns += u64::try_from(time.as_nanos()).expect("a scenario is short");
@@ -252,6 +264,11 @@ impl Scenario {
         let facts = BlindSpotFacts { kind: kind.into(), exe: String::new(), reason: reason.into() };
         let payload = serde_json::to_vec(&facts).expect("facts are JSON");
         self.push(RecordKind::BlindSpot, process.0, 0, 0, 0, payload);
+    }
+
+    /// The records since the last time, for scenarios that are too long to be kept.
+    pub fn take_records(&mut self) -> Vec<OwnedRecord> {
+        std::mem::take(&mut self.records)
     }
 
     /// All of it, as a recording.

@@ -65,12 +65,16 @@ pub struct OpenCall {
     pub request_bytes: u64,
     /// Whether every byte of the request was seen.
     pub whole: bool,
+    /// The id was found behind a hole: what is in front of it may be of another request.
+    pub inferred: bool,
     /// When the first sign of an answer came.
     pub first_answer_at: Option<Timestamp>,
     /// The token under which progress is reported.
     pub progress_token: Option<Id>,
     /// Progress notifications so far.
     pub progress: u32,
+    /// When the asked process had read that the call was taken back.
+    pub cancelled_at: Option<Timestamp>,
     /// When and how the call ends unless it is answered.
     pub doom: (Timestamp, Outcome),
     /// Raw arguments, if payloads are kept.

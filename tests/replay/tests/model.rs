@@ -1,0 +1,65 @@
+//! Sessions made up by chance, and what the pipeline says of them: without loss everything exactly, with losses
+//! nothing wrong. A short run by default in debug, a million calls in release; `MODEL_SEED` repeats one world.
+
+use replay::captures::OwnedRecord;
+use replay::model::{judge, random::Random, truth::World, world};
+
+/// Calls of one world.
+const CALLS: usize = 400;
+/// Calls of a run.
+const ALL_CALLS: usize = if cfg!(debug_assertions) { 20_000 } else { 1_000_000 };
+/// Failing worlds that are told of.
+const MOST_TOLD: usize = 5;
+
+#[test]
+fn without_loss_every_call_is_seen_once_and_right() {
+    run("exact", |world, _| {
+        let seen = judge::observe(&world.capture.records);
+        judge::exact(world, &seen)
+    });
+}
+
+#[test]
+fn with_losses_no_answer_is_credited_to_another_call_and_nothing_is_invented() {
+    run("lossy", |world, seed| {
+        let places = lost_places(world, seed);
+        let records = &world.capture.records;
+        let kept = records.iter().enumerate().filter(|(place, _)| !places.contains(place));
+        let seen = judge::observe(kept.map(|(_, record)| record));
+        let lost: Vec<&OwnedRecord> = places.iter().map(|place| &records[*place]).collect();
+        judge::lossy(world, &seen, &lost).map(|_| ())
+    });
+}
+
+/// Up to eight records, some of them next to each other.
+fn lost_places(world: &World, seed: u64) -> Vec<usize> {
+    let mut random = Random::new(seed ^ 0xff);
+    let records = &world.capture.records;
+    let mut places = Vec::new();
+    for _ in 0..1 + random.below(4) {
+        let first = random.below(records.len());
+        places.extend(first..(first + 1 + random.below(2)).min(records.len()));
+    }
+    places.retain(|place| judge::can_be_lost(&records[*place]));
+    places.sort_unstable();
+    places.dedup();
+    places
+}
+
+/// Judges worlds until there were enough calls; a failure names the seed that makes the same world again.
+fn run(what: &str, judge: impl Fn(&World, u64) -> Result<(), String>) {
+    let only = std::env::var("MODEL_SEED").ok().map(|seed| seed.parse::<u64>().expect("a number"));
+    let seeds = only.map_or(0..(ALL_CALLS / CALLS) as u64, |seed| seed..seed + 1);
+    let (mut calls, mut failed) = (0, Vec::new());
+    for seed in seeds {
+        let world = world(seed, CALLS);
+        calls += world.calls.len();
+        if let Err(error) = judge(&world, seed) {
+            failed.push(format!("MODEL_SEED={seed} ({what}): {error}"));
+        }
+    }
+    let told = failed.iter().take(MOST_TOLD).map(String::as_str).collect::<Vec<_>>().join("\n");
+    assert!(failed.is_empty(), "{} worlds failed:\n{told}", failed.len());
+    assert!(calls > 0, "nothing ran");
+    println!("{what}: {calls} calls");
+}

@@ -24,9 +24,9 @@ impl Selection {
     /// # Errors
     /// A record holds a forbidden word, or nothing is left.
     pub fn isolate(mut self, mut capture: Capture) -> Result<Capture, String> {
+        self.drop_what_started_them(&mut capture);
         self.find_descendants(&capture);
-        let talking = talking(&capture);
-        capture.records.retain(|record| self.keeps(record, &talking));
+        capture.records.retain(|record| self.keeps(record));
         capture.records.iter_mut().for_each(|record| self.make_neutral(record));
         drop_idle_time(&mut capture.records);
         let release = capture.head.facts.kernel.split('.').take(2).collect::<Vec<_>>().join(".");
@@ -40,6 +40,20 @@ impl Selection {
         }
     }
 
+    /// Between its fork and its exec a process is a copy of the one that recorded the case.
+    fn drop_what_started_them(&self, capture: &mut Capture) {
+        let is_seen = |record: &OwnedRecord| record.header.kind == RecordKind::ProcessSeen as u16;
+        for pid in &self.processes {
+            let seen = |record: &OwnedRecord| is_seen(record) && record.header.process.pid == *pid;
+            let mut earlier = capture.records.iter().filter(|record| seen(record)).count().saturating_sub(1);
+            capture.records.retain(|record| {
+                let drops = seen(record) && earlier > 0;
+                earlier -= usize::from(drops);
+                !drops
+            });
+        }
+    }
+
     /// Parents are recorded before their children.
     fn find_descendants(&mut self, capture: &Capture) {
         for record in &capture.records {
@@ -49,12 +63,8 @@ impl Selection {
         }
     }
 
-    fn keeps(&self, record: &OwnedRecord, talking: &BTreeSet<u64>) -> bool {
-        if record.header.kind == RecordKind::Time as u16 {
-            return true;
-        }
-        let of_the_case = self.processes.contains(&record.header.process.pid);
-        of_the_case && (record.header.stream == 0 || talking.contains(&record.header.stream))
+    fn keeps(&self, record: &OwnedRecord) -> bool {
+        record.header.kind == RecordKind::Time as u16 || self.processes.contains(&record.header.process.pid)
     }
 
     fn make_neutral(&self, record: &mut OwnedRecord) {
@@ -81,16 +91,6 @@ impl Selection {
         let name = path.rsplit('/').next().unwrap_or_default();
         if path.starts_with("/usr/") { path } else { format!("/usr/bin/{name}") }
     }
-}
-
-/// Streams of which something was recorded that can be MCP: not the pipes between a process and its children, say.
-fn talking(capture: &Capture) -> BTreeSet<u64> {
-    let moved = capture.records.iter().filter(|record| carries_bytes(record) && !record.payload.is_empty());
-    let mut talking: BTreeSet<u64> = moved.map(|record| record.header.stream).collect();
-    // The socket below a TLS object says nothing by itself, and what it is bound to needs it.
-    let sockets = capture.records.iter().filter(|record| record.header.kind == RecordKind::TlsBound as u16);
-    talking.extend(sockets.filter_map(|record| Some(u64::from_ne_bytes(*record.payload.first_chunk()?))));
-    talking
 }
 
 /// Time passes once behind each act; what it does while nothing happens is of no interest, but for the end.

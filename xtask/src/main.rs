@@ -4,6 +4,7 @@ mod agent;
 mod bench;
 mod check;
 mod demo;
+mod fixtures;
 mod process;
 mod setup;
 mod test;
@@ -36,6 +37,8 @@ enum Task {
     Bench(bench::Arguments),
     /// Checks the built kernel object: stack of the uprobe programs, no per-CPU map
     Check(check::Arguments),
+    /// Records what the official SDKs say as fixtures for the replay tests
+    Fixtures(fixtures::Arguments),
     /// Checks the house rules on every file that git knows
     Tidy,
     /// Runs a command on another kernel, in a guest
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Task::Test(arguments) => test::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Check(arguments) => check::run(&arguments),
+        Task::Fixtures(arguments) => fixtures::run(&arguments),
         Task::Tidy => tidy::run(),
         Task::Vm(arguments) => vm::run(&arguments),
     };

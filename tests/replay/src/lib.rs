@@ -2,6 +2,7 @@
 
 pub mod captures;
 pub mod cases;
+pub mod isolate;
 pub mod messages;
 pub mod model;
 pub mod observe;

@@ -48,7 +48,12 @@ impl Flow {
         if self.source == Some(moved.direction) {
             return self.advance(moved, out);
         }
-        self.marks.push_back(Mark { at: moved.at, position: moved.position.saturating_add(moved.count) });
+        let mark = Mark { at: moved.at, position: moved.position.saturating_add(moved.count) };
+        match self.marks.back_mut() {
+            // The parts of one call, however many records they are.
+            Some(last) if last.at == mark.at => *last = mark,
+            _ => self.marks.push_back(mark),
+        }
         if self.marks.len() > marks {
             self.marks.remove(marks / 2);
         }

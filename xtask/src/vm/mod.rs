@@ -42,7 +42,7 @@ pub const KERNELS: &[Kernel] = &[
         name: "5.10",
         suite: "bullseye-security",
         archive: Archive::Security,
-        modes: &ALL_MODES,
+        modes: &WITHOUT_KPROBE,
         ktls: false,
     },
     Kernel { name: "6.1", suite: "bookworm", archive: Archive::Main, modes: &ALL_MODES, ktls: true },
@@ -50,10 +50,12 @@ pub const KERNELS: &[Kernel] = &[
     // The newest that there is: 7.2 or later.
     Kernel { name: "newest", suite: "sid", archive: Archive::Main, modes: &WHERE_PREEMPTED, ktls: true },
 ];
-/// What is left where the kernel preempts programs: there `fexit` would skip calls, and refuses.
-const WHERE_PREEMPTED: [&str; 2] = ["kprobe", "syscall"];
 /// All ways to capture, best first.
-pub const ALL_MODES: [&str; 3] = ["fexit", "kprobe", "syscall"];
+pub const ALL_MODES: [&str; 3] = ["fexit", "syscall", "kprobe"];
+/// Before 6.1 the kernel notices the returns of too few threads at a time: `kprobe` refuses.
+const WITHOUT_KPROBE: [&str; 2] = ["fexit", "syscall"];
+/// Where the kernel preempts programs, `fexit` would skip calls, and refuses.
+const WHERE_PREEMPTED: [&str; 2] = ["syscall", "kprobe"];
 
 /// Flags of `cargo xtask vm`.
 #[derive(clap::Subcommand)]

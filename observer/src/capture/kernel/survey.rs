@@ -109,7 +109,7 @@ fn lacks(survey: &mut Survey, missing: &[&str]) {
 
 fn none_usable(survey: &mut Survey, reason: &str) {
     let finding = |mode: ModeChoice| Finding { name: mode.name(), usable: false, reason: reason.to_owned() };
-    survey.modes.extend([ModeChoice::Fexit, ModeChoice::Kprobe, ModeChoice::Syscall].map(finding));
+    survey.modes.extend([ModeChoice::Fexit, ModeChoice::Syscall, ModeChoice::Kprobe].map(finding));
 }
 
 /// Loads and attaches everything in each mode, and lets go of it again.

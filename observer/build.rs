@@ -88,7 +88,24 @@ fn build() -> Result<ExitCode, Box<dyn Error>> {
     let channel = channel(&root)?;
     let package = aya_build::Package { name: PACKAGE, root_dir: &source, ..aya_build::Package::default() };
     aya_build::build_ebpf([package], aya_build::Toolchain::Custom(&channel))?;
+    strip(&Path::new(&env::var("OUT_DIR")?).join(PACKAGE));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Takes what is there for debuggers out of the object: four fifths of it, which the agent would carry in memory. The
+/// kernel's own type information stays. Without the compiler's tool for this, the object works as well.
+#[cfg(feature = "kernel")]
+fn strip(object: &Path) {
+    let print = |what: &str| {
+        let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+        let output = Command::new(rustc).args(["--print", what]).output().ok()?;
+        Some(PathBuf::from(String::from_utf8(output.stdout).ok()?.trim()))
+    };
+    let (Some(sysroot), Ok(host)) = (print("sysroot"), env::var("HOST")) else { return };
+    let tool = sysroot.join("lib/rustlib").join(host).join("bin/rust-objcopy");
+    let mut command = Command::new(tool);
+    command.env("LD_LIBRARY_PATH", sysroot.join("lib")).arg("--strip-debug").arg(object);
+    let _ = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
 }
 
 fn workspace_root() -> Result<PathBuf, Box<dyn Error>> {

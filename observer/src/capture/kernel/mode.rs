@@ -1,7 +1,7 @@
 //! Which mode can run here, found out by trying.
 
 use aya::Ebpf;
-use aya::programs::{BtfTracePoint, FExit, KProbe, ProgramError, RawTracePoint, TracePoint};
+use aya::programs::{BtfTracePoint, FExit, KProbe, Program, ProgramError, RawTracePoint, TracePoint};
 
 use super::ModeChoice;
 use super::hooks::{Hook, MAPPING, MOVING};
@@ -34,7 +34,7 @@ impl ModeChoice {
     }
 }
 
-/// Attaches the programs of one mode. On an error some of them may be attached; they go with `ebpf`.
+/// Attaches the programs of one mode. On an error some of them may be attached, see [`let_go`].
 pub(super) fn attach(
     mode: ModeChoice,
     ebpf: &mut Ebpf,
@@ -48,9 +48,21 @@ pub(super) fn attach(
     }
 }
 
+/// Detaches and unloads what a mode that failed has left.
+pub(super) fn let_go(ebpf: &mut Ebpf) {
+    for (_, program) in ebpf.programs_mut() {
+        // Most are not loaded, which is the only error there is.
+        let _ = match program {
+            Program::FExit(program) => program.unload(),
+            Program::KProbe(program) => program.unload(),
+            _ => Ok(()),
+        };
+    }
+}
+
 /// Whether the kernel has `bpf_loop`, and with it all that programs need whose names do not end in `_flat`.
 fn has_loop(ebpf: &mut Ebpf) -> bool {
-    let load = |program: &mut aya::programs::Program| -> Result<(), ProgramError> {
+    let load = |program: &mut Program| -> Result<(), ProgramError> {
         let program: &mut RawTracePoint = program.try_into()?;
         program.load()?;
         program.unload()

@@ -54,27 +54,37 @@ impl Attached {
 
 /// Loads everything and attaches what needs no library, in the first mode that this kernel lets us use.
 pub(super) fn attach(options: &Options, facts: &mut StartFacts) -> Result<Attached, Error> {
+    let (mut ebpf, types) = attach_lifecycle(options)?;
     let mut refusals = Vec::new();
     for mode in options.mode.candidates() {
-        match attach_in(mode, options, &facts.kernel)? {
-            Ok(attached) => {
+        match mode::attach(mode, &mut ebpf, &types, &facts.kernel) {
+            Ok(chosen) => {
+                let attached = Attached { ebpf, chosen };
                 attached.tell(facts);
                 return Ok(attached);
             }
-            Err(reason) => refusals.push((mode, reason)),
+            Err(reason) => {
+                mode::let_go(&mut ebpf);
+                refusals.push((mode, reason));
+            }
         }
     }
     Err(mode::unable(&refusals))
 }
 
-/// The same in one mode. The inner error says why the kernel refuses this mode.
-///
-/// Lifecycle comes first, so that no process is missed between a look at `/proc` and its first event.
+/// The same in one mode, to see whether it can be done. The inner error says why the kernel refuses this mode.
 pub(super) fn attach_in(
     mode: ModeChoice,
     options: &Options,
     release: &str,
 ) -> Result<Result<Attached, String>, Error> {
+    let (mut ebpf, types) = attach_lifecycle(options)?;
+    Ok(mode::attach(mode, &mut ebpf, &types, release).map(|chosen| Attached { ebpf, chosen }))
+}
+
+/// Loads the object. Lifecycle comes first, so that no process is missed between a look at `/proc` and its first
+/// event.
+fn attach_lifecycle(options: &Options) -> Result<(Ebpf, aya::Btf), Error> {
     let mut ebpf = load(options)?;
     let types = aya::Btf::from_sys_fs().map_err(|error| unable_types(&error.to_string()))?;
     for (program, tracepoint) in LIFECYCLE {
@@ -83,7 +93,7 @@ pub(super) fn attach_in(
             reason: mode::chain(&error),
         })?;
     }
-    Ok(mode::attach(mode, &mut ebpf, &types, release).map(|chosen| Attached { ebpf, chosen }))
+    Ok((ebpf, types))
 }
 
 fn load(options: &Options) -> Result<Ebpf, Error> {

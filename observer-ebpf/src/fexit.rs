@@ -8,17 +8,18 @@ use aya_ebpf::programs::FExitContext;
 use crate::finished::{self, Flags};
 use crate::moved::Direction::{self, Received, Sent};
 
-/// Two programs of each kind: with `bpf_loop` (5.17), and for kernels without.
+/// Two programs of each kind: with `bpf_loop` (5.17), and for kernels without. The name in front is that of their
+/// section: the loader copies what debuggers know of a whole section for each program in it.
 macro_rules! programs {
-    ($($with_loop:ident, $flat:ident: $body:ident($($constant:expr),*);)*) => {
+    ($($function:literal $with_loop:ident, $flat:ident: $body:ident($($constant:expr),*);)*) => {
         $(
-            #[fexit]
+            #[fexit(function = $function)]
             pub fn $with_loop(context: FExitContext) -> i32 {
                 $body::<true>(&context $(, $constant)*);
                 0
             }
 
-            #[fexit]
+            #[fexit(function = $function)]
             pub fn $flat(context: FExitContext) -> i32 {
                 $body::<false>(&context $(, $constant)*);
                 0
@@ -28,20 +29,20 @@ macro_rules! programs {
 }
 
 programs! {
-    fexit_pipe_read, fexit_pipe_read_flat: pipe(Received);
-    fexit_pipe_write, fexit_pipe_write_flat: pipe(Sent);
-    fexit_unix_recvmsg, fexit_unix_recvmsg_flat: received();
-    fexit_unix_sendmsg, fexit_unix_sendmsg_flat: sent();
-    fexit_inet_recvmsg, fexit_inet_recvmsg_flat: received();
-    fexit_inet_sendmsg, fexit_inet_sendmsg_flat: sent();
-    fexit_inet6_recvmsg, fexit_inet6_recvmsg_flat: received();
-    fexit_inet6_sendmsg, fexit_inet6_sendmsg_flat: sent();
-    fexit_vmsplice, fexit_vmsplice_flat: vmsplice();
-    fexit_splice, fexit_splice_flat: splice();
-    fexit_tee, fexit_tee_flat: tee();
-    fexit_sendfile, fexit_sendfile_flat: sendfile();
-    fexit_inet_sendpage, fexit_inet_sendpage_flat: page();
-    fexit_unix_sendpage, fexit_unix_sendpage_flat: page();
+    "pipe_read" fexit_pipe_read, fexit_pipe_read_flat: pipe(Received);
+    "pipe_write" fexit_pipe_write, fexit_pipe_write_flat: pipe(Sent);
+    "unix_recvmsg" fexit_unix_recvmsg, fexit_unix_recvmsg_flat: received();
+    "unix_sendmsg" fexit_unix_sendmsg, fexit_unix_sendmsg_flat: sent();
+    "inet_recvmsg" fexit_inet_recvmsg, fexit_inet_recvmsg_flat: received();
+    "inet_sendmsg" fexit_inet_sendmsg, fexit_inet_sendmsg_flat: sent();
+    "inet6_recvmsg" fexit_inet6_recvmsg, fexit_inet6_recvmsg_flat: received();
+    "inet6_sendmsg" fexit_inet6_sendmsg, fexit_inet6_sendmsg_flat: sent();
+    "vmsplice" fexit_vmsplice, fexit_vmsplice_flat: vmsplice();
+    "splice" fexit_splice, fexit_splice_flat: splice();
+    "tee" fexit_tee, fexit_tee_flat: tee();
+    "sendfile" fexit_sendfile, fexit_sendfile_flat: sendfile();
+    "inet_sendpage" fexit_inet_sendpage, fexit_inet_sendpage_flat: page();
+    "unix_sendpage" fexit_unix_sendpage, fexit_unix_sendpage_flat: page();
 }
 
 #[inline(always)]

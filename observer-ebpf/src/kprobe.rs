@@ -24,17 +24,18 @@ pub struct Entered {
     pub flags: u64,
 }
 
-/// A program for the entry, one for the return, and one for the return on kernels without `bpf_loop` (5.17).
+/// A program for the entry, one for the return, and one for the return on kernels without `bpf_loop` (5.17), in
+/// sections of their own as in mode `fexit`.
 macro_rules! programs {
-    ($($number:literal $entry:ident, $with_loop:ident, $flat:ident: $keep:ident, $body:ident($($constant:expr),*);)*) => {
+    ($($number:literal $function:literal $entry:ident, $with_loop:ident, $flat:ident: $keep:ident, $body:ident($($constant:expr),*);)*) => {
         $(
-            #[kprobe]
+            #[kprobe(function = $function)]
             pub fn $entry(context: ProbeContext) -> u32 {
                 enter($number, $keep(&context));
                 0
             }
 
-            #[kretprobe]
+            #[kretprobe(function = $function)]
             pub fn $with_loop(context: RetProbeContext) -> u32 {
                 if let Some(entered) = leave($number) {
                     $body::<true>(entered, context.ret() $(, $constant)*);
@@ -42,7 +43,7 @@ macro_rules! programs {
                 0
             }
 
-            #[kretprobe]
+            #[kretprobe(function = $function)]
             pub fn $flat(context: RetProbeContext) -> u32 {
                 if let Some(entered) = leave($number) {
                     $body::<false>(entered, context.ret() $(, $constant)*);
@@ -54,20 +55,20 @@ macro_rules! programs {
 }
 
 programs! {
-    1 kprobe_pipe_read, kretprobe_pipe_read, kretprobe_pipe_read_flat: two, pipe(Received);
-    2 kprobe_pipe_write, kretprobe_pipe_write, kretprobe_pipe_write_flat: two, pipe(Sent);
-    3 kprobe_unix_recvmsg, kretprobe_unix_recvmsg, kretprobe_unix_recvmsg_flat: with_flags, socket(Received);
-    4 kprobe_unix_sendmsg, kretprobe_unix_sendmsg, kretprobe_unix_sendmsg_flat: two, socket(Sent);
-    5 kprobe_inet_recvmsg, kretprobe_inet_recvmsg, kretprobe_inet_recvmsg_flat: with_flags, socket(Received);
-    6 kprobe_inet_sendmsg, kretprobe_inet_sendmsg, kretprobe_inet_sendmsg_flat: two, socket(Sent);
-    7 kprobe_inet6_recvmsg, kretprobe_inet6_recvmsg, kretprobe_inet6_recvmsg_flat: with_flags, socket(Received);
-    8 kprobe_inet6_sendmsg, kretprobe_inet6_sendmsg, kretprobe_inet6_sendmsg_flat: two, socket(Sent);
-    9 kprobe_vmsplice, kretprobe_vmsplice, kretprobe_vmsplice_flat: two, vmsplice();
-    10 kprobe_splice, kretprobe_splice, kretprobe_splice_flat: first_and_third, splice();
-    11 kprobe_tee, kretprobe_tee, kretprobe_tee_flat: two, tee();
-    12 kprobe_sendfile, kretprobe_sendfile, kretprobe_sendfile_flat: two, sendfile();
-    13 kprobe_inet_sendpage, kretprobe_inet_sendpage, kretprobe_inet_sendpage_flat: two, page();
-    14 kprobe_unix_sendpage, kretprobe_unix_sendpage, kretprobe_unix_sendpage_flat: two, page();
+    1 "pipe_read" kprobe_pipe_read, kretprobe_pipe_read, kretprobe_pipe_read_flat: two, pipe(Received);
+    2 "pipe_write" kprobe_pipe_write, kretprobe_pipe_write, kretprobe_pipe_write_flat: two, pipe(Sent);
+    3 "unix_recvmsg" kprobe_unix_recvmsg, kretprobe_unix_recvmsg, kretprobe_unix_recvmsg_flat: with_flags, socket(Received);
+    4 "unix_sendmsg" kprobe_unix_sendmsg, kretprobe_unix_sendmsg, kretprobe_unix_sendmsg_flat: two, socket(Sent);
+    5 "inet_recvmsg" kprobe_inet_recvmsg, kretprobe_inet_recvmsg, kretprobe_inet_recvmsg_flat: with_flags, socket(Received);
+    6 "inet_sendmsg" kprobe_inet_sendmsg, kretprobe_inet_sendmsg, kretprobe_inet_sendmsg_flat: two, socket(Sent);
+    7 "inet6_recvmsg" kprobe_inet6_recvmsg, kretprobe_inet6_recvmsg, kretprobe_inet6_recvmsg_flat: with_flags, socket(Received);
+    8 "inet6_sendmsg" kprobe_inet6_sendmsg, kretprobe_inet6_sendmsg, kretprobe_inet6_sendmsg_flat: two, socket(Sent);
+    9 "vmsplice" kprobe_vmsplice, kretprobe_vmsplice, kretprobe_vmsplice_flat: two, vmsplice();
+    10 "splice" kprobe_splice, kretprobe_splice, kretprobe_splice_flat: first_and_third, splice();
+    11 "tee" kprobe_tee, kretprobe_tee, kretprobe_tee_flat: two, tee();
+    12 "sendfile" kprobe_sendfile, kretprobe_sendfile, kretprobe_sendfile_flat: two, sendfile();
+    13 "inet_sendpage" kprobe_inet_sendpage, kretprobe_inet_sendpage, kretprobe_inet_sendpage_flat: two, page();
+    14 "unix_sendpage" kprobe_unix_sendpage, kretprobe_unix_sendpage, kretprobe_unix_sendpage_flat: two, page();
 }
 
 #[inline(always)]

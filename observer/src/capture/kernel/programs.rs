@@ -85,8 +85,8 @@ pub(super) fn attach_in(
 /// Loads the object. Lifecycle comes first, so that no process is missed between a look at `/proc` and its first
 /// event.
 fn attach_lifecycle(options: &Options) -> Result<(Ebpf, aya::Btf), Error> {
-    let mut ebpf = load(options)?;
-    let types = aya::Btf::from_sys_fs().map_err(|error| unable_types(&error.to_string()))?;
+    let types = kernel_types()?;
+    let mut ebpf = load(options, &types)?;
     for (program, tracepoint) in LIFECYCLE {
         mode::attach_tracepoint(&mut ebpf, program, tracepoint, &types).map_err(|error| Error::Kernel {
             act: format!("attach to tracepoint {tracepoint}"),
@@ -96,7 +96,15 @@ fn attach_lifecycle(options: &Options) -> Result<(Ebpf, aya::Btf), Error> {
     Ok((ebpf, types))
 }
 
-fn load(options: &Options) -> Result<Ebpf, Error> {
+/// The kernel's types. They are many small pieces, gone once the programs are loaded: a thread of its own reads them,
+/// so that they do not lie among what stays and their memory can be given back.
+fn kernel_types() -> Result<aya::Btf, Error> {
+    let types = std::thread::spawn(aya::Btf::from_sys_fs).join();
+    let types = types.map_err(|_| unable_types("it could not be read"))?;
+    types.map_err(|error| unable_types(&error.to_string()))
+}
+
+fn load(options: &Options, types: &aya::Btf) -> Result<Ebpf, Error> {
     if !options.ring_bytes.is_power_of_two() || options.ring_bytes < 4096 {
         return Err(Error::Usage("the ring's size must be a power of two and at least 4096".to_owned()));
     }
@@ -105,7 +113,7 @@ fn load(options: &Options) -> Result<Ebpf, Error> {
     let own = std::process::id();
     let secret = secret()?;
     let mut loader = EbpfLoader::new();
-    loader.map_max_entries("DATA", options.ring_bytes).verifier_log_level(VerifierLogLevel::DEBUG);
+    loader.btf(types).map_max_entries("DATA", options.ring_bytes).verifier_log_level(VerifierLogLevel::DEBUG);
     let ring_bytes = u64::from(options.ring_bytes);
     loader.override_global("SELF_PID", &own, true).override_global("SECRET", &secret, true);
     loader.override_global("RING_BYTES", &ring_bytes, true);

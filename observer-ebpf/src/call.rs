@@ -2,11 +2,11 @@
 
 use aya_ebpf::helpers::generated::{bpf_get_current_pid_tgid, bpf_get_current_task};
 use observer_common::loss::LossCause;
-use observer_common::record::{RecordHeader, RecordKind};
+use observer_common::record::RecordHeader;
 
 use crate::emit;
 use crate::maps::{CALLS, NEW_CALL};
-use crate::moved::{Direction, Moved};
+use crate::moved::Moved;
 use crate::settings::*;
 use crate::user_copy::kernel_into;
 
@@ -48,17 +48,14 @@ pub struct Call {
     pub library: crate::tls::Arguments,
 }
 
+/// An entry for what the current thread has just moved.
 #[inline(always)]
 pub fn begin(moved: &Moved, stream: u64, position: u64, now: u64) -> Option<&'static mut Call> {
     // SAFETY: no conditions.
     let key = unsafe { bpf_get_current_pid_tgid() };
     let call = new_call(&key, moved.len)?;
-    let kind = match moved.direction {
-        Direction::Received => RecordKind::Received,
-        Direction::Sent => RecordKind::Sent,
-    };
     // SAFETY: a live map value.
-    unsafe { emit::begin(&raw mut call.header, kind, now) };
+    unsafe { emit::begin(&raw mut call.header, moved.direction.kind(), now) };
     fill_process(call);
     call.header.stream = stream;
     call.header.position = position;
@@ -74,6 +71,13 @@ pub fn begin(moved: &Moved, stream: u64, position: u64, now: u64) -> Option<&'st
     Some(call)
 }
 
+/// Key of a call of a probed function: a thread is in each at most once. Thread ids leave the upper bits free.
+#[inline(always)]
+pub fn key_of(function: u64) -> u64 {
+    // SAFETY: no conditions.
+    unsafe { bpf_get_current_pid_tgid() | function << 56 }
+}
+
 /// A zeroed entry for the call with this key.
 #[inline(always)]
 pub fn new_call(key: &u64, bytes: u64) -> Option<&'static mut Call> {
@@ -85,6 +89,7 @@ pub fn new_call(key: &u64, bytes: u64) -> Option<&'static mut Call> {
     CALLS.get_ptr_mut(key).map(|call| unsafe { &mut *call })
 }
 
+/// Removes the entry that [`begin`] made.
 #[inline(always)]
 pub fn end() {
     // SAFETY: no conditions.

@@ -20,8 +20,7 @@ pub const MSG_PEEK: u64 = 0x2;
 const MSG_TRUNC: u64 = 0x20;
 const MSG_ERRQUEUE: u64 = 0x2000;
 
-const ECONNRESET: i64 = 104;
-/// The file system's object lies behind a `struct vm_area_struct` with this flag as code.
+/// Flag of a `struct vm_area_struct`: what is mapped there may be run.
 const VM_EXEC: u64 = 0x4;
 
 /// Flags of a call on a socket.
@@ -59,7 +58,7 @@ pub fn pipe<const LOOP: bool>(iocb: u64, iterator: u64, result: i64, direction: 
 #[inline(always)]
 pub fn socket<const LOOP: bool>(socket: u64, message: u64, result: i32, direction: Direction, flags: Flags) {
     let result = i64::from(result);
-    if result < 0 && !(result == -ECONNRESET && direction == Direction::Received) {
+    if !direction.is_told_by(result) {
         return;
     }
     let inode = member(socket, &SOCKET_INODE);

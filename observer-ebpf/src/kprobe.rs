@@ -4,11 +4,11 @@
 //! number of threads inside a probed function: a return that it did not notice leaves the entry behind, where the
 //! thread's next call finds it and counts it.
 
-use aya_ebpf::helpers::generated::bpf_get_current_pid_tgid;
 use aya_ebpf::macros::{kprobe, kretprobe};
 use aya_ebpf::programs::{ProbeContext, RetProbeContext};
 use observer_common::loss::LossCause;
 
+use crate::call;
 use crate::emit;
 use crate::finished::{self, Flags};
 use crate::maps::ENTERED;
@@ -128,16 +128,9 @@ pub fn kprobe_mmap(context: ProbeContext) -> u32 {
     0
 }
 
-/// Key of the call: a thread is in each function at most once. Thread ids leave the upper bits free.
-#[inline(always)]
-fn key_of(function: u64) -> u64 {
-    // SAFETY: no conditions.
-    unsafe { bpf_get_current_pid_tgid() | function << 56 }
-}
-
 #[inline(always)]
 fn enter(function: u64, entered: Entered) {
-    let key = key_of(function);
+    let key = call::key_of(function);
     if ENTERED.insert(&key, &entered, BPF_NOEXIST).is_ok() {
         return;
     }
@@ -152,7 +145,7 @@ fn enter(function: u64, entered: Entered) {
 /// such program is under way on the CPU.
 #[inline(always)]
 fn leave(function: u64) -> Option<Entered> {
-    let key = key_of(function);
+    let key = call::key_of(function);
     // SAFETY: only this thread uses the entry.
     let Some(entered) = (unsafe { ENTERED.get(&key).copied() }) else {
         emit::lost(LossCause::MissedReturn, 1, 0);

@@ -7,7 +7,7 @@ use observer_common::stream::{StreamKind, Verdict};
 use observer_common::table::{Nearness, StreamState};
 
 use crate::bound;
-use crate::call;
+use crate::call::{self, Call};
 use crate::copy;
 use crate::emit;
 use crate::iov::{Bytes, Segment};
@@ -24,6 +24,26 @@ pub enum Direction {
     Sent,
 }
 
+const ECONNRESET: i64 = 104;
+
+impl Direction {
+    /// What records of bytes that moved this way are.
+    #[inline(always)]
+    pub fn kind(self) -> RecordKind {
+        match self {
+            Self::Received => RecordKind::Received,
+            Self::Sent => RecordKind::Sent,
+        }
+    }
+
+    /// Whether a call that returned this tells something. A connection that was reset has ended, as one that was
+    /// closed; other errors moved nothing.
+    #[inline(always)]
+    pub fn is_told_by(self, result: i64) -> bool {
+        result >= 0 || result == -ECONNRESET && self == Self::Received
+    }
+}
+
 /// What a finished call moved.
 pub struct Moved {
     pub direction: Direction,
@@ -35,23 +55,40 @@ pub struct Moved {
     pub messages: u64,
 }
 
-/// Records that a call moved bytes on an object. `LOOP`: whether the kernel has `bpf_loop`, and with it
-/// atomic operations that return the old value.
+/// A call on a stream, with the positions of its bytes given out.
+struct Noticed {
+    state: &'static mut StreamState,
+    at_ns: u64,
+    position: u64,
+    /// The bytes themselves are recorded: those that were received, and those whose receipt nobody here sees.
+    is_wanted: bool,
+}
+
+/// Notes that `len` bytes moved on an object. `LOOP`: whether the kernel has `bpf_loop`, and with it atomic operations
+/// that return the old value.
 #[inline(always)]
-pub fn on_object<const LOOP: bool>(object: &Object, moved: &Moved) {
+fn notice<const LOOP: bool>(object: &Object, direction: Direction, len: u64) -> Option<Noticed> {
     let Some(state) = streams::entry(&object.stream, object.kind) else {
-        emit::lost(LossCause::StreamTableFull, 1, moved.len);
-        return;
+        emit::lost(LossCause::StreamTableFull, 1, len);
+        return None;
     };
     // SAFETY: no conditions.
-    let now = unsafe { bpf_ktime_get_boot_ns() };
-    touch(state, now);
+    let at_ns = unsafe { bpf_ktime_get_boot_ns() };
+    touch(state, at_ns);
     if state.inode == 0 {
         state.inode = object.inode_number();
     }
     verdict::apply_decision(state, &object.stream);
-    let position = advance::<LOOP>(state, moved.direction, moved.len);
-    let is_wanted = moved.direction == Direction::Received || nearness(state, object) == Nearness::Remote;
+    let position = advance::<LOOP>(state, direction, len);
+    let is_wanted = direction == Direction::Received || nearness(state, object) == Nearness::Remote;
+    Some(Noticed { state, at_ns, position, is_wanted })
+}
+
+/// Records that a call moved bytes on an object.
+#[inline(always)]
+pub fn on_object<const LOOP: bool>(object: &Object, moved: &Moved) {
+    let Some(noticed) = notice::<LOOP>(object, moved.direction, moved.len) else { return };
+    let Noticed { state, at_ns, position, is_wanted } = noticed;
     let charge = moved.direction == Direction::Received || object.kind != StreamKind::Pipe;
     let treatment = if moved.bytes.gap == 0 {
         let head =
@@ -65,7 +102,7 @@ pub fn on_object<const LOOP: bool>(object: &Object, moved: &Moved) {
     }
     if treatment == Treatment::Record
         && state.opened != 0
-        && quick::record::<LOOP>(object.stream, moved, position, now, is_wanted)
+        && quick::record::<LOOP>(object.stream, moved, position, at_ns, is_wanted)
     {
         return;
     }
@@ -76,12 +113,10 @@ pub fn on_object<const LOOP: bool>(object: &Object, moved: &Moved) {
             return;
         }
     }
-    let Some(call) = call::begin(moved, object.stream, position, now) else { return };
+    let Some(call) = call::begin(moved, object.stream, position, at_ns) else { return };
     call.with_bytes = is_wanted as u64;
     call.gap = moved.bytes.gap as u64;
-    if state.opened == 0 && emit::opened(call, |identity| object.identity(identity)) {
-        state.opened = 1;
-    }
+    open(state, call, object);
     if treatment == Treatment::Record {
         copy::run::<LOOP>(call);
     } else if let Some((plaintext, evidence)) = binding {
@@ -91,31 +126,31 @@ pub fn on_object<const LOOP: bool>(object: &Object, moved: &Moved) {
     call::end();
 }
 
-/// Records that `len` bytes moved on an object that are in no memory of the process.
+/// Records that `len` bytes moved on an object that are in no memory of the process. There is nothing to copy, and so
+/// no loop that the verifier would have to walk through once more.
 #[inline(always)]
 pub fn spliced<const LOOP: bool>(object: &Object, direction: Direction, len: u64) {
-    let Some(state) = streams::entry(&object.stream, object.kind) else {
-        return emit::lost(LossCause::StreamTableFull, 1, len);
-    };
-    // SAFETY: no conditions.
-    let now = unsafe { bpf_ktime_get_boot_ns() };
-    touch(state, now);
-    verdict::apply_decision(state, &object.stream);
-    let position = advance::<LOOP>(state, direction, len);
-    let is_wanted = direction == Direction::Received || nearness(state, object) == Nearness::Remote;
+    let Some(noticed) = notice::<LOOP>(object, direction, len) else { return };
+    let Noticed { state, at_ns, position, is_wanted } = noticed;
     if verdict::of_gap(state) != Treatment::Record {
         return;
     }
     let moved = Moved { direction, len, bytes: Bytes::gap(LossCause::Spliced), messages_at: 0, messages: 0 };
-    let Some(call) = call::begin(&moved, object.stream, position, now) else { return };
-    if state.opened == 0 && emit::opened(call, |identity| object.identity(identity)) {
-        state.opened = 1;
-    }
+    let Some(call) = call::begin(&moved, object.stream, position, at_ns) else { return };
+    open(state, call, object);
     if is_wanted {
         emit::lost(LossCause::Spliced, 1, len);
     }
     emit::count(call, len);
     call::end();
+}
+
+/// Tells of the stream before anything else of it.
+#[inline(always)]
+fn open(state: &mut StreamState, call: &Call, object: &Object) {
+    if state.opened == 0 && emit::opened(call, |identity| object.identity(identity)) {
+        state.opened = 1;
+    }
 }
 
 /// Records that the reader met the end of an object.

@@ -6,11 +6,11 @@
 use aya_ebpf::helpers::generated::{bpf_get_current_pid_tgid, bpf_get_smp_processor_id};
 use observer_common::loss::LossCause;
 use observer_common::process::ProcessKey;
-use observer_common::record::{LAYOUT, RecordHeader, RecordKind};
+use observer_common::record::{LAYOUT, RecordHeader};
 
 use crate::emit::{self, Room};
 use crate::maps::DATA;
-use crate::moved::{Direction, Moved};
+use crate::moved::Moved;
 use crate::pressure::{self, Pressure};
 use crate::settings::*;
 use crate::user_copy::{self, current_task, of_task};
@@ -95,10 +95,7 @@ unsafe fn head<const TYPED: bool>(
     let started_ns = of_task::<TYPED>(leader, &TASK_START_BOOTTIME).unwrap_or(0);
     header.write(RecordHeader {
         layout: LAYOUT,
-        kind: match moved.direction {
-            Direction::Received => RecordKind::Received,
-            Direction::Sent => RecordKind::Sent,
-        } as u16,
+        kind: moved.direction.kind() as u16,
         payload_len: 0,
         moved_len: moved.len as u32,
         cpu: bpf_get_smp_processor_id(),

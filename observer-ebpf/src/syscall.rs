@@ -164,7 +164,6 @@ mod number {
     pub const IO_URING_SETUP: u64 = 425;
 }
 
-const ECONNRESET: i64 = 104;
 const PROT_EXEC: u64 = 0x4;
 const MAP_ANONYMOUS: u64 = 0x20;
 /// In `thread_info.status`: the call came by the 32-bit entry, and its number means something else.
@@ -201,8 +200,8 @@ impl Call {
             number::MMAP | number::IO_URING_SETUP => (Direction::Received, Shape::Nothing),
             _ => return None,
         };
-        // A connection that was reset has ended, as one that was closed. An address is never negative.
-        if result < 0 && !(result == -ECONNRESET && direction == Direction::Received) {
+        // An address is never negative.
+        if !direction.is_told_by(result) {
             return None;
         }
         Some(Self { number, direction, shape })

@@ -8,9 +8,7 @@
 //! map entry of the call, and each step is a function of its own that takes nothing but that entry.
 
 use aya_ebpf::EbpfContext as _;
-use aya_ebpf::helpers::generated::{
-    bpf_get_attach_cookie, bpf_get_current_pid_tgid, bpf_ktime_get_boot_ns, bpf_probe_read_user,
-};
+use aya_ebpf::helpers::generated::{bpf_get_attach_cookie, bpf_ktime_get_boot_ns, bpf_probe_read_user};
 use aya_ebpf::macros::{uprobe, uretprobe};
 use aya_ebpf::programs::{ProbeContext, RetProbeContext};
 use observer_common::loss::LossCause;
@@ -82,19 +80,12 @@ const READ_EX: u64 = TlsFunction::ReadEx as u64;
 const WRITE_EX: u64 = TlsFunction::WriteEx as u64;
 const FREE: u64 = TlsFunction::Free as u64;
 
-/// Key of the call: a thread is in each function at most once. Thread ids leave the upper bits free.
-#[inline(always)]
-fn key_of(function: u64) -> u64 {
-    // SAFETY: no conditions.
-    unsafe { bpf_get_current_pid_tgid() | function << 56 }
-}
-
 #[inline(always)]
 fn enter(context: &ProbeContext) {
     // SAFETY: the kernel gave this context.
     let cookie = unsafe { bpf_get_attach_cookie(context.as_ptr()) };
     let function = cookie & 0xff;
-    let key = key_of(function);
+    let key = call::key_of(function);
     let Some(call) = call::new_call(&key, 0) else { return };
     call.library.object = context.arg(0).unwrap_or(0);
     call.library.buffer = context.arg(1).unwrap_or(0);
@@ -122,7 +113,7 @@ fn enter(context: &ProbeContext) {
 fn leave<const LOOP: bool>(context: &RetProbeContext) {
     // SAFETY: the kernel gave this context.
     let function = unsafe { bpf_get_attach_cookie(context.as_ptr()) } & 0xff;
-    let key = key_of(function);
+    let key = call::key_of(function);
     let Some(call) = CALLS.get_ptr_mut(&key) else { return };
     // SAFETY: only this thread uses the entry.
     let call = unsafe { &mut *call };

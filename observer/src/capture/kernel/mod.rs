@@ -68,6 +68,10 @@ pub enum ModeChoice {
 }
 
 impl ModeChoice {
+    /// All modes, best first. `kprobe` is the last: it alone misses calls on a host that is not overloaded, once more
+    /// threads wait inside a function than the kernel has room for.
+    pub const ALL: [Self; 3] = [Self::Fexit, Self::Syscall, Self::Kprobe];
+
     /// The name that users see and type.
     pub const fn name(self) -> &'static str {
         match self {

@@ -20,17 +20,13 @@ pub(super) struct Chosen {
     pub by_loop: bool,
 }
 
-/// All modes, best first. `kprobe` is the last: it alone misses calls on a host that is not overloaded, once more
-/// threads wait inside a function than the kernel has room for.
-pub(super) const ALL: [ModeChoice; 3] = [ModeChoice::Fexit, ModeChoice::Syscall, ModeChoice::Kprobe];
-
 /// The `sys_exit` program that the kernel does not preempt.
 pub(super) const BY_PERF: &str = "sys_exit_perf";
 
 impl ModeChoice {
     /// The modes to try, in order.
     pub(super) fn candidates(self) -> Vec<Self> {
-        if self == Self::Auto { ALL.to_vec() } else { vec![self] }
+        if self == Self::Auto { Self::ALL.to_vec() } else { vec![self] }
     }
 }
 

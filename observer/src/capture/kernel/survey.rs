@@ -109,7 +109,7 @@ fn lacks(survey: &mut Survey, missing: &[&str]) {
 
 fn none_usable(survey: &mut Survey, reason: &str) {
     let finding = |mode: ModeChoice| Finding { name: mode.name(), usable: false, reason: reason.to_owned() };
-    survey.modes.extend([ModeChoice::Fexit, ModeChoice::Syscall, ModeChoice::Kprobe].map(finding));
+    survey.modes.extend(ModeChoice::ALL.map(finding));
 }
 
 /// Loads and attaches everything in each mode, and lets go of it again.
@@ -125,7 +125,7 @@ fn attempt(survey: &mut Survey) {
     let options = Options { ring_bytes: RING_BYTES, ..Options::default() };
     let mut refusals = Vec::new();
     let mut by_loop = false;
-    for mode in mode::ALL {
+    for mode in ModeChoice::ALL {
         let (usable, reason) = match programs::attach_in(mode, &options, &survey.kernel) {
             Ok(Ok(attached)) => {
                 by_loop |= attached.chosen.by_loop;

@@ -8,6 +8,7 @@ pub mod semconv;
 pub mod terminal;
 #[cfg(test)]
 pub mod testing;
+pub mod trace;
 pub mod warnings;
 
 use std::io;

@@ -59,11 +59,13 @@ metrics! {
          "rpc_response_status_code" "mcp_protocol_version" "network_transport" "network_protocol_name"]
         "From receiving a request to its last answer byte, as the asked process sees it.";
     requests: Counters "mcp_requests_total" ["server" "method" "outcome"]
-        "Requests that have ended, by outcome.";
+        "Requests that have ended, by outcome. A request that a wrapper or gateway passes on counts once.";
     tool_calls: Counters "mcp_tool_calls_total" ["server" "client" "tool" "outcome"]
-        "Tool calls that have ended, by outcome.";
+        "Tool calls, each once: without the rounds that asked for more input and the hops of calls that are passed on.";
+    tasks: Histograms "mcp_task_duration_seconds" ["server" "tool" "outcome"]
+        "From the request that made a task until its end was first seen.";
     errors: Counters "mcp_errors_total" ["server" "error_type"]
-        "Requests that have failed, by the client's error type.";
+        "Requests that have failed, by the client's error type, counted like mcp_requests_total.";
     notifications: Counters "mcp_notifications_total" ["server" "method" "direction"]
         "Messages that want no answer.";
     records: Counters "mcp_observer_records_total" []

@@ -17,7 +17,9 @@ use super::{Exporter, Vitals};
 use crate::capture::kernel::{KernelState, StartFacts};
 use crate::error::Error;
 use crate::pipeline::mcp::method;
-use crate::pipeline::observation::{Call, CallDirection, Loss, Notification, Observation, Peer};
+use crate::pipeline::observation::{
+    Call, CallDirection, Loss, Notification, Observation, Peer, Subject, TaskEnded,
+};
 use crate::pipeline::time::WallClock;
 
 /// The exporter.
@@ -57,14 +59,16 @@ impl Prometheus {
         let answered = semconv::is_answered(call);
         let server = peer(&mut self.labels, Family::Server, &call.server, answered);
         let outcome = call.outcome.name();
-        self.metrics.requests.with([server, method_label(&call.method), outcome]).inc();
-        if let Some(tool) = semconv::tool(call) {
+        if call.is_counted() {
+            self.metrics.requests.with([server, method_label(&call.method), outcome]).inc();
+            if let Some(error) = semconv::error_type(call, Vantage::Client) {
+                self.metrics.errors.with([server, &error]).inc();
+            }
+        }
+        if let Some(tool) = semconv::tool(call).filter(|_| call.is_logical_end()) {
             let client = peer(&mut self.labels, Family::Client, &call.client, answered);
             let tool = self.labels.tool(server, tool, answered);
             self.metrics.tool_calls.with([server, client, tool, outcome]).inc();
-        }
-        if let Some(error) = semconv::error_type(call, Vantage::Client) {
-            self.metrics.errors.with([server, &error]).inc();
         }
         if semconv::has_latency(call) {
             self.operation(call, server, answered);
@@ -100,6 +104,15 @@ impl Prometheus {
                 [server, method, &error, tool, prompt, operation, &code, revision, transport, protocol];
             self.metrics.server_operation.with(values).observe(duration.as_secs_f64());
         }
+    }
+
+    fn task(&mut self, it: &TaskEnded) {
+        let server = peer(&mut self.labels, Family::Server, &it.server, true);
+        let tool = match &it.subject {
+            Some(Subject::Tool(name)) => self.labels.tool(server, name, true),
+            _ => "",
+        };
+        self.metrics.tasks.with([server, tool, it.outcome.name()]).observe(it.duration.as_secs_f64());
     }
 
     fn notification(&mut self, it: &Notification) {
@@ -144,6 +157,7 @@ impl Exporter for Prometheus {
         match observation {
             Observation::Call(call) => self.call(call),
             Observation::Notification(notification) => self.notification(notification),
+            Observation::TaskEnded(it) => self.task(it),
             Observation::Loss(loss) => self.loss(loss),
             Observation::BlindSpot(spot) => self.metrics.blind_spots.with([&spot.facts.kind]).inc(),
             Observation::SessionStarted(_)
@@ -207,7 +221,7 @@ mod tests {
     use crate::capture::kernel::ProgramRuns;
     use crate::export::testing::call;
     use crate::pipeline::health::Health;
-    use crate::pipeline::observation::{Hole, Outcome, Subject};
+    use crate::pipeline::observation::{Hole, Links, Outcome, Relay, TaskStatus};
     use crate::pipeline::time::Timestamp;
 
     const CLOCK: WallClock = WallClock { unix_ns_at_boot: 0 };
@@ -260,6 +274,51 @@ mod tests {
         assert!(!text.contains("made_up") && text.contains(r#"tool="_other""#), "{text}");
         assert!(text.contains(r#"mcp_errors_total{error_type="-32602",server="_other"} 1"#), "{text}");
         assert!(scrape(&[made_up(Outcome::ToolError)]).contains(r#"tool="made_up""#));
+    }
+
+    #[test]
+    fn what_the_client_wanted_is_counted_once() {
+        let linked = |links, outcome| Observation::Call(Box::new(Call { links, outcome, ..call() }));
+        let relay = Some(Relay { at: Timestamp::default(), id: call().id });
+        let text = scrape(&[
+            linked(Links::default(), Outcome::InputRequired),
+            linked(Links { relay, ..Links::default() }, Outcome::ToolError),
+            linked(Links::default(), Outcome::Ok),
+        ]);
+        let value =
+            |name| lines_of(&text, name).iter().map(|line| line.rsplit(' ').next().unwrap()).collect();
+        let counted: Vec<&str> = value("mcp_tool_calls_total");
+        assert_eq!(counted, ["1"], "neither the round before the last nor the hop");
+        let requests: Vec<&str> = value("mcp_requests_total");
+        assert_eq!(requests, ["1", "1"], "each round is a request");
+        assert!(lines_of(&text, "mcp_errors_total").is_empty(), "the hop's error is the call's");
+        let timed: Vec<&str> = value("mcp_client_operation_duration_seconds_count");
+        assert_eq!(timed, ["1", "1"], "each hop takes its time");
+    }
+
+    #[test]
+    fn a_task_is_timed_to_its_end() {
+        let call = call();
+        let ended = TaskEnded {
+            at: call.at,
+            method: call.method,
+            subject: call.subject,
+            id: call.id,
+            direction: call.direction,
+            transport: call.transport,
+            revision: call.revision,
+            status: TaskStatus::Completed,
+            outcome: Outcome::ToolError,
+            duration: std::time::Duration::from_secs(90),
+            polls: 3,
+            session: None,
+            trace: None,
+            client: call.client,
+            server: call.server,
+        };
+        let text = scrape(&[Observation::TaskEnded(Box::new(ended))]);
+        let sum = r#"mcp_task_duration_seconds_sum{outcome="tool_error",server="everything",tool="echo"} 90"#;
+        assert_eq!(lines_of(&text, "mcp_task_duration_seconds_sum"), [sum]);
     }
 
     #[test]

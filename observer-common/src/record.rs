@@ -96,6 +96,8 @@ pub enum RecordKind {
     BlindSpot = 36,
     /// Nothing but the passing of time. No payload.
     Time = 37,
+    /// What `process` takes. Payload: [`ProcessUsage`](crate::process::ProcessUsage).
+    ProcessUsage = 38,
 }
 
 impl RecordKind {
@@ -113,6 +115,7 @@ impl RecordKind {
             35 => Self::Lost,
             36 => Self::BlindSpot,
             37 => Self::Time,
+            38 => Self::ProcessUsage,
             _ => return None,
         })
     }

@@ -36,6 +36,7 @@ impl Pipeline {
         while let Some(id) = self.early.pop(Timestamp::from_nanos(u64::MAX)) {
             self.settle_early(id, false);
         }
+        self.tell_in_flight();
         let mut in_flight = 0;
         while let Some((id, call)) = self.calls.pop_oldest() {
             self.forget_call(call.connection, id);
@@ -75,6 +76,7 @@ impl Pipeline {
                 let loss = observation::Loss { at, cause, records, bytes, stream: None };
                 self.observations.push_back(Observation::Loss(loss));
             }
+            EventBody::ProcessUsage(usage) => self.take_usage(process, at, usage),
             EventBody::BlindSpot(facts) => {
                 let blind_spot = observation::BlindSpot { at, process, facts: *facts };
                 self.observations.push_back(Observation::BlindSpot(Box::new(blind_spot)));
@@ -108,6 +110,7 @@ impl Pipeline {
         while let Some(process) = self.gone.pop(self.now) {
             self.forget_process(process);
         }
+        self.pass_servers();
     }
 
     fn open_stream(&mut self, process: ProcessId, stream: StreamId, identity: &Identity) {

@@ -5,7 +5,7 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use observer_common::process::ProcessKey;
+use observer_common::process::{ProcessKey, ProcessUsage};
 use observer_common::record::{LAYOUT, RecordHeader, RecordKind};
 use observer_common::stream::{StreamIdentity, StreamKind, TlsLibrary};
 use serde::{Deserialize, Serialize};
@@ -116,6 +116,8 @@ pub enum EventBody<'a> {
     },
     /// Something cannot be seen.
     BlindSpot(Box<BlindSpotFacts>),
+    /// What a process takes.
+    ProcessUsage(ProcessUsage),
 }
 
 /// What a stream is.
@@ -261,6 +263,11 @@ impl<'a> Input<'a> {
             RecordKind::LibraryFound => EventBody::LibraryFound(json(payload)?),
             RecordKind::BlindSpot => EventBody::BlindSpot(json(payload)?),
             RecordKind::Lost => lost(payload)?,
+            RecordKind::ProcessUsage => {
+                let number = |at| Ok(u64::from_ne_bytes(array(payload, at)?));
+                let (uptime_ns, resident_bytes, cpu_ns) = (number(0)?, number(8)?, number(16)?);
+                EventBody::ProcessUsage(ProcessUsage { uptime_ns, resident_bytes, cpu_ns })
+            }
         };
         Ok(Self::Seen(Event { at, process: header.process.into(), body }))
     }

@@ -123,6 +123,7 @@ impl Pipeline {
             progress: 0,
             cancelled_at: None,
             doom: (envelope.last_byte.at.after(self.settings.limits.call_age), Outcome::Expired),
+            goes_on: matches!(message.member(Member::Cursor), Some(Kept::String(_))),
             arguments: raw(message, Member::Arguments),
         })
     }
@@ -130,6 +131,8 @@ impl Pipeline {
     /// Takes a call in; those that it replaces end.
     pub(super) fn register(&mut self, call: OpenCall) {
         let connection = call.connection;
+        self.note_asked(&call);
+        self.note_in_flight();
         let (id, ended) = self.calls.open(call);
         for (old, call) in ended {
             self.forget_call(call.connection, old);

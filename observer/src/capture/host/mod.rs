@@ -3,6 +3,7 @@
 pub mod containers;
 pub mod libraries;
 pub mod processes;
+pub mod usage;
 
 use rustix::time::{ClockId, clock_gettime};
 

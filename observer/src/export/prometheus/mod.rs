@@ -151,6 +151,7 @@ impl Exporter for Prometheus {
             | Observation::ServerStarted(_)
             | Observation::ServerStopped(_)
             | Observation::Unanswerable(_) => {}
+            _ => {}
         }
         Ok(())
     }

@@ -114,7 +114,8 @@ impl Definition {
             Some(None) => {}
             Some(Some(_)) => {
                 self.make_room();
-                let member: Option<[u8; 32]> = self.hashes.last_mut().map(|hash| hash.finalize_reset().into());
+                let member: Option<[u8; 32]> =
+                    self.hashes.last_mut().map(|hash| hash.finalize_reset().into());
                 self.members.extend(member.filter(|_| !self.refused));
             }
         }
@@ -204,10 +205,33 @@ mod tests {
     #[test]
     fn what_means_something_else_has_another() {
         let texts = [
-            "{}", "[]", "\"\"", "null", "true", "false", "0", "\"0\"", "[[]]", "[{}]", "{\"a\":{}}",
-            "{\"a\":[]}", "[1,2]", "[2,1]", "[12]", "[\"a\",\"b\"]", "[\"ab\"]", "[[1],2]", "[[1,2]]",
-            "{\"a\":1,\"b\":2}", "{\"a\":2,\"b\":1}", "{\"a\":{\"b\":1},\"c\":2}",
-            "{\"a\":{\"b\":1,\"c\":2}}", "{\"ab\":1}", "{\"a\":\"b1\"}", "\"\\ud83d\"", "\"\\ud83dx\"",
+            "{}",
+            "[]",
+            "\"\"",
+            "null",
+            "true",
+            "false",
+            "0",
+            "\"0\"",
+            "[[]]",
+            "[{}]",
+            "{\"a\":{}}",
+            "{\"a\":[]}",
+            "[1,2]",
+            "[2,1]",
+            "[12]",
+            "[\"a\",\"b\"]",
+            "[\"ab\"]",
+            "[[1],2]",
+            "[[1,2]]",
+            "{\"a\":1,\"b\":2}",
+            "{\"a\":2,\"b\":1}",
+            "{\"a\":{\"b\":1},\"c\":2}",
+            "{\"a\":{\"b\":1,\"c\":2}}",
+            "{\"ab\":1}",
+            "{\"a\":\"b1\"}",
+            "\"\\ud83d\"",
+            "\"\\ud83dx\"",
         ];
         let hashes: std::collections::BTreeSet<_> = texts.iter().map(|text| hash(text, 3)).collect();
         assert_eq!(hashes.len(), texts.len());

@@ -77,6 +77,8 @@ pub struct OpenCall {
     pub cancelled_at: Option<Timestamp>,
     /// When and how the call ends unless it is answered.
     pub doom: (Timestamp, Outcome),
+    /// It asks for more of a list.
+    pub goes_on: bool,
     /// Raw arguments, if payloads are kept.
     pub arguments: Option<Private<Box<[u8]>>>,
 }
@@ -136,6 +138,11 @@ impl Calls {
     /// An open call.
     pub fn call(&self, id: CallId) -> Option<&OpenCall> {
         self.open.value(&id)
+    }
+
+    /// All of them, oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = &OpenCall> {
+        self.open.keys().filter_map(|id| self.open.value(id))
     }
 
     /// An open call, to be changed.

@@ -25,6 +25,12 @@ impl Pipeline {
             return;
         }
         let (at, conversation) = (call.sent_at.unwrap_or(call.first_byte.at), self.conversation(call));
+        let is_stateless = call.revision.as_deref().is_some_and(|revision| revision >= "2026-07-28");
+        let begins = is_stateless && call.method.starts_with("tools/");
+        if begins && self.progress.value(&conversation).is_none() {
+            // It need not be asked what it is: a client may know that from an earlier process.
+            self.begin_conversation(conversation, Progress::default());
+        }
         let Some(progress) = self.progress.value_mut(&conversation) else { return };
         let ended: Vec<_> = progress.ask(&call.method, at).collect();
         if ended.is_empty() {
@@ -46,14 +52,19 @@ impl Pipeline {
         let conversation = self.conversation(call);
         if let Some(progress) = Progress::begin(&call.method, call.sent_at.unwrap_or(call.first_byte.at)) {
             let again = &*call.method == "server/discover" && self.progress.value(&conversation).is_some();
-            if !again
-                && self.progress.insert(conversation, progress).is_some_and(|(old, _)| old != conversation)
-            {
-                self.health.shed(Stage::Mcp, "conversations");
+            if !again {
+                self.begin_conversation(conversation, progress);
             }
         }
         if &*call.method == "tools/list" {
             self.take_tools(call, conversation, answer);
+        }
+    }
+
+    fn begin_conversation(&mut self, conversation: u64, progress: Progress) {
+        let before = self.progress.insert(conversation, progress);
+        if before.is_some_and(|(oldest, _)| oldest != conversation) {
+            self.health.shed(Stage::Mcp, "conversations");
         }
     }
 

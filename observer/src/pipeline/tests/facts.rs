@@ -295,3 +295,15 @@ fn calls_in_flight_are_told_once_a_second_until_there_are_none() {
     });
     assert_eq!(told.collect::<Vec<u64>>(), [3, 2, 0]);
 }
+
+#[test]
+fn a_stateless_server_need_not_be_asked_what_it_is() {
+    let mut host = stdio();
+    let modern = |text: &str| {
+        let meta = "\"params\":{\"_meta\":{\"io.modelcontextprotocol/protocolVersion\":\"2026-07-28\"}";
+        text.replace("\"params\":{", &format!("{meta},")).replace(",}", "}")
+    };
+    exchange(&mut host, &modern(&list(1, None)), &tools(1, "", ""));
+    exchange(&mut host, &modern(&call(2, "t")), &result(2));
+    assert_eq!(host.steps(), [("list_to_call", 4)]);
+}

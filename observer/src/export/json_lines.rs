@@ -143,6 +143,7 @@ impl View {
         line.put("transport", it.transport.name());
         self.peer(&mut line, "server", &it.server);
         line.put_known("probe", Some(true).filter(|_| it.is_probe));
+        line.put_known("was_running", Some(true).filter(|_| it.was_running && it.status.is_none()));
         line.put_known("reason", it.reason());
         match it.status.map(|status| (status & 0x7f, status >> 8 & 0xff)) {
             Some((0, code)) => line.put("exit_code", code),
@@ -367,9 +368,9 @@ impl Object {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::export::testing::{CLOCK, SECRET, call};
+    use crate::export::testing::{CLOCK, SECRET, call, ended};
     use crate::pipeline::input::{BlindSpotFacts, ProcessId};
-    use crate::pipeline::observation::{Hole, TraceContext, Transport};
+    use crate::pipeline::observation::{Hole, TraceContext};
 
     fn line(observation: Observation, payloads: bool) -> String {
         let mut lines = JsonLines::new(Vec::new(), payloads);
@@ -456,8 +457,7 @@ mod tests {
     #[test]
     fn the_end_of_a_server_says_how() {
         let end = |status| {
-            let (at, transport) = (Timestamp::from_nanos(0), Transport::Stdio);
-            let server = Server { at, server: Peer::default(), status, transport, is_probe: false };
+            let server = Server { server: Peer::default(), ..ended(Timestamp::from_nanos(0), status) };
             line(Observation::ServerStopped(Box::new(server)), false)
         };
         let failed = end(Some(3 << 8));

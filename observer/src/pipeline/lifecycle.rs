@@ -18,7 +18,7 @@ use super::health::Stage;
 use super::input::ProcessId;
 use super::limits::Table;
 use super::mcp::session::Declared;
-use super::observation::{Observation, Peer, Server, ServerUsage};
+use super::observation::{InFlight, Observation, Peer, Server, ServerUsage};
 use super::pairing::OpenCall;
 use super::pairing::expiry::Due;
 use super::reassembly::twin::ConnectionId;
@@ -119,7 +119,8 @@ impl Pipeline {
         let connection = self.connections.value(&call.connection);
         let server = connection.map(|it| self.party(it, false)).unwrap_or_default();
         let (at, transport) = (self.now, call.transport);
-        let started = Server { at, server, status: None, transport, is_probe: false };
+        let was_running = self.began.is_none_or(|began| process.started_ns < began.as_nanos());
+        let started = Server { at, server, status: None, transport, is_probe: false, was_running };
         let held_until = at.after(self.settings.limits.probe_for);
         let is_watched = self.servers.watched < self.settings.limits.watched;
         let life = Life { declared, started, held_until: Some(held_until), is_watched };
@@ -211,10 +212,11 @@ impl Pipeline {
             let counts = connection.label == Label::Mcp && !self.is_shown_by_the_server(connection);
             counts.then(|| (self.party(connection, false), count))
         });
-        let counted: Box<[_]> = counted.collect();
-        if !counted.is_empty() || self.servers.had_in_flight {
-            self.servers.had_in_flight = !counted.is_empty();
-            self.observations.push_back(Observation::InFlight(counted));
+        let servers: Box<[_]> = counted.collect();
+        if !servers.is_empty() || self.servers.had_in_flight {
+            self.servers.had_in_flight = !servers.is_empty();
+            let in_flight = InFlight { at: self.now, servers };
+            self.observations.push_back(Observation::InFlight(Box::new(in_flight)));
         }
     }
 }

@@ -11,7 +11,8 @@
 //! The stages are the folders; the files beside them join the stages: [`reader`] for one flow, `feed` for one
 //! record, `early` for sends that wait for their receiver, `ends` for what is over, `lines` and `http` for one message,
 //! `exchanges` for one response, `completion` for one call, `settle` for a call seen from both ends, `sessions`,
-//! `lifecycle`, `parties` and `unseen_endpoint` for what surrounds it, `steps` and `auth` for what it tells of servers.
+//! `lifecycle`, `parties`, `partners` and `unseen_endpoint` for what surrounds it, `steps` and `auth` for what it tells
+//! of servers.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::indexing_slicing, clippy::unwrap_used)]
 #![deny(clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking"))]
@@ -36,6 +37,7 @@ pub mod mcp;
 pub mod observation;
 pub mod pairing;
 mod parties;
+mod partners;
 pub mod private;
 pub mod reader;
 pub mod reassembly;
@@ -85,6 +87,8 @@ pub struct Pipeline {
     settings: Settings,
     /// Time of the newest record.
     now: Timestamp,
+    /// Time of the first.
+    began: Option<Timestamp>,
     processes: Processes,
     servers: Servers,
     inventory: Inventory,
@@ -135,6 +139,7 @@ impl Pipeline {
         let limits = &settings.limits;
         Self {
             now: Timestamp::default(),
+            began: None,
             processes: Processes::new(limits.processes),
             servers: Servers::new(limits.processes),
             inventory: Inventory::new(limits),

@@ -52,8 +52,8 @@ pub enum Observation {
     Auth(Box<Auth>),
     /// What the process of a server takes.
     ServerUsage(Box<ServerUsage>),
-    /// How many calls are in flight, by server; of servers that are not named, none.
-    InFlight(Box<[(Peer, u64)]>),
+    /// How many calls are in flight.
+    InFlight(Box<InFlight>),
 }
 
 /// A request and how it ended.
@@ -207,6 +207,8 @@ pub struct Server {
     pub transport: Transport,
     /// It was started only to be asked what it is, and is gone.
     pub is_probe: bool,
+    /// Its process is older than what was recorded: it did not begin now.
+    pub was_running: bool,
 }
 
 impl Server {
@@ -415,4 +417,13 @@ pub struct ServerUsage {
     pub cpu: Duration,
     /// The MCP server.
     pub server: Peer,
+}
+
+/// Calls in flight.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InFlight {
+    /// When they were counted.
+    pub at: Timestamp,
+    /// Servers with how many there are; those with none are not among them. One may be there several times.
+    pub servers: Box<[(Peer, u64)]>,
 }

@@ -290,7 +290,7 @@ fn calls_in_flight_are_told_once_a_second_until_there_are_none() {
     (2..4).for_each(|id| host.tell(2, SERVER, CLIENT, &result(id)));
     host.pass(Duration::from_secs(9));
     let told = host.seen.iter().filter_map(|it| match it {
-        Observation::InFlight(servers) => Some(servers.iter().map(|(_, count)| *count).sum()),
+        Observation::InFlight(it) => Some(it.servers.iter().map(|(_, count)| *count).sum()),
         _ => None,
     });
     assert_eq!(told.collect::<Vec<u64>>(), [3, 2, 0]);

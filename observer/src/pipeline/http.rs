@@ -206,6 +206,11 @@ impl Pipeline {
 
     /// A message in the body of a response, towards the client at `to`.
     pub(super) fn take_replied(&mut self, id: ConnectionId, to: End, envelope: &Envelope, message: Message) {
+        self.read_reply(id, to, envelope, message);
+        self.note_replied(id);
+    }
+
+    fn read_reply(&mut self, id: ConnectionId, to: End, envelope: &Envelope, message: Message) {
         if !self.weigh(id, to, &message) {
             return;
         }

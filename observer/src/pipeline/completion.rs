@@ -69,6 +69,7 @@ impl Pipeline {
         let response = exchange.and_then(|exchange| exchange.response.as_ref());
         let damaged = response.is_some_and(|response| response.damaged);
         self.learn_answer(&open, answer);
+        self.note_answered(&open, answer);
         let whole = open.whole && answer.message.whole && !damaged;
         let id_read = !answer.message.id_inferred && answer.message.id != MessageId::Absent;
         let certainty = match (whole, id_read && !open.inferred) {
@@ -309,7 +310,7 @@ impl Pipeline {
         if let Some(process) = asked
             && self.label(open.connection) == Label::Mcp
         {
-            self.greet_server(open.connection, process, server);
+            self.greet_server(open, process, server);
         }
         match session {
             _ if !initialize => {}

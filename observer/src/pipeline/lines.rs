@@ -132,6 +132,7 @@ impl Pipeline {
             notifications: 0,
             hops: 0,
             relayed: None,
+            goes_on: matches!(message.member(Member::Cursor), Some(Kept::String(_))),
             arguments: raw(message, Member::Arguments),
         })
     }
@@ -139,6 +140,8 @@ impl Pipeline {
     /// Takes a call in; those that it replaces end.
     pub(super) fn register(&mut self, call: OpenCall) {
         let connection = call.connection;
+        self.note_asked(&call);
+        self.note_in_flight();
         let (id, ended) = self.calls.open(call);
         for (old, call) in ended {
             self.forget_call(call.connection, old);

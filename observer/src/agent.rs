@@ -115,7 +115,7 @@ impl Agent {
             if stopped || self.has_enough() {
                 return self.end(source).await;
             }
-            self.turn(Some(source.state()))?;
+            self.turn(source.now(), Some(source.state()))?;
         }
     }
 
@@ -130,6 +130,9 @@ impl Agent {
         });
         while let Some((stream, verdict)) = self.pipeline.next_verdict() {
             source.decide(stream.0, verdict);
+        }
+        while let Some((process, is_wanted)) = self.pipeline.next_watch() {
+            source.watch(process, is_wanted);
         }
         taken.map(|()| self.tally.records - before)
     }
@@ -168,6 +171,7 @@ impl Agent {
         {
             self.take(record)?;
             while self.pipeline.next_verdict().is_some() {}
+            while self.pipeline.next_watch().is_some() {}
         }
         self.tally.torn_bytes = reader.torn_bytes();
         if self.tally.torn_bytes > 0 {
@@ -204,18 +208,18 @@ impl Agent {
     fn finish(mut self, at: Timestamp, kernel: Option<&KernelState>) -> Result<Tally, Error> {
         self.tally.in_flight = self.pipeline.finish(at);
         self.export()?;
-        self.turn(kernel)?;
+        self.turn(at, kernel)?;
         Ok(self.tally)
     }
 
     /// Nothing more is there for now.
-    fn turn(&mut self, kernel: Option<&KernelState>) -> Result<(), Error> {
+    fn turn(&mut self, at: Timestamp, kernel: Option<&KernelState>) -> Result<(), Error> {
         if let Some(recorder) = &mut self.recorder {
             recorder.flush()?;
         }
         let health = [&self.bad_records, self.pipeline.health()];
         let streams = self.pipeline.streams();
-        let vitals = Vitals { records: self.tally.records, streams, kernel, health };
+        let vitals = Vitals { at, records: self.tally.records, streams, kernel, health };
         self.exporters.iter_mut().try_for_each(|exporter| exporter.turn(&vitals)).map_err(Error::from_output)
     }
 

@@ -109,6 +109,7 @@ impl Pipeline {
             exchange.session = Some(session);
             self.meet_session(session, Transport::StreamableHttp, hash(&name.as_str()));
         }
+        self.note_response(id);
     }
 
     /// The first event of an event stream of 2024 names the address to post to.
@@ -123,6 +124,7 @@ impl Pipeline {
         if let Some(exchange) = self.connections.value_mut(&id).and_then(|c| c.exchanges.answering()) {
             exchange.session = Some(session);
         }
+        self.note_response(id);
     }
 
     pub(super) fn http_transport(&self, session: Option<u64>) -> Transport {
@@ -134,6 +136,9 @@ impl Pipeline {
     pub(super) fn take_posted(&mut self, id: ConnectionId, to: End, envelope: &Envelope, message: Message) {
         if !self.weigh(id, to, &message) {
             return;
+        }
+        if message.shape() != Shape::Unknown {
+            self.note_posted(id);
         }
         let Some(exchange) = self.connections.value_mut(&id).and_then(|c| c.exchanges.asking()) else {
             return;
@@ -201,16 +206,24 @@ impl Pipeline {
 
     /// A message in the body of a response, towards the client at `to`.
     pub(super) fn take_replied(&mut self, id: ConnectionId, to: End, envelope: &Envelope, message: Message) {
+        self.read_reply(id, to, envelope, message);
+        self.note_replied(id);
+    }
+
+    fn read_reply(&mut self, id: ConnectionId, to: End, envelope: &Envelope, message: Message) {
         if !self.weigh(id, to, &message) {
             return;
         }
         let exchange = self.connections.value_mut(&id).and_then(|c| c.exchanges.answering());
-        let (number, session) =
-            exchange.map_or((None, None), |exchange| (Some(exchange.number), exchange.session));
+        let (number, session, is_shared) = exchange.map_or((None, None, false), |exchange| {
+            // Only what was asked for with GET carries answers to what was posted elsewhere.
+            (Some(exchange.number), exchange.session, &*exchange.request.method == "GET")
+        });
         let transport = self.http_transport(session);
         let of_exchange = number.map(|number| Scope::Exchange(id, number));
+        let of_session = client_scope(session.filter(|_| is_shared));
         let asked_by_client =
-            [of_exchange.map(|scope| (scope, AskedBy::Client)), client_scope(session)].into_iter().flatten();
+            [of_exchange.map(|scope| (scope, AskedBy::Client)), of_session].into_iter().flatten();
         match message.shape() {
             Shape::Success | Shape::Error | Shape::Unknown => {
                 let call = match &message.id {

@@ -35,6 +35,8 @@ pub struct Limits {
     pub settling_for: Duration,
     /// How long a call may stay unanswered. Far beyond the longest default time-out of a client (300 s).
     pub call_age: Duration,
+    /// The same for a subscription, which lasts as long as somebody listens.
+    pub subscription_age: Duration,
     /// Times of sends remembered per flow until the receiver has read so far.
     pub send_marks: usize,
     /// How long the first answers on a connection wait for its client to be seen: longer than one that was kept from
@@ -88,12 +90,34 @@ pub struct Limits {
     pub kept_bytes: usize,
     /// An argument or result kept when the user asked for payloads.
     pub payload_bytes: usize,
+    /// Of a value of which a digest is made: longer arguments have none.
+    pub digested_bytes: usize,
     /// Names kept of one `tools/list` answer.
     pub listed_tools: usize,
     /// Nesting of a message. The deepest real schema seen has 40 levels.
     pub nesting: usize,
-    /// Sessions known at once (HTTP).
+    /// Calls that were asked for more input and may be continued, at once.
+    pub rounds: usize,
+    /// Tasks known at once, those that have ended for a while included.
+    pub tasks: usize,
+    /// Calls kept of one server that another one may pass on.
+    pub relayed: usize,
+    /// Hops shown of one call.
+    pub hops: usize,
+    /// Sessions known at once (HTTP), and conversations whose steps are measured.
     pub sessions: usize,
+    /// Tools of which it is known what was told of them, all servers together: 100 bytes each.
+    pub definitions: usize,
+    /// Servers whose list of tools is known, and lists of which there is more to come.
+    pub inventories: usize,
+    /// Names in lists of which there is more to come.
+    pub list_bytes: usize,
+    /// Server processes whose memory and processor time are asked for.
+    pub watched: usize,
+    /// A server that was only asked what it is, and is gone within this time, was started to be asked.
+    pub probe_for: Duration,
+    /// How often it is told how many calls are in flight, at most.
+    pub in_flight_every: Duration,
 }
 
 impl Default for Limits {
@@ -109,6 +133,7 @@ impl Default for Limits {
             settling: 16_384,
             settling_for: Duration::from_millis(500),
             call_age: Duration::from_secs(24 * 3600),
+            subscription_age: Duration::from_secs(10 * 365 * 24 * 3600),
             send_marks: 256,
             client_for: Duration::from_millis(50),
             server_for: Duration::from_secs(2),
@@ -133,9 +158,20 @@ impl Default for Limits {
             batch: 1024,
             kept_bytes: 1024,
             payload_bytes: 64 << 10,
+            digested_bytes: 4 << 10,
             listed_tools: 4096,
             nesting: 512,
+            rounds: 4096,
+            tasks: 16_384,
+            relayed: 64,
+            hops: 16,
             sessions: 16_384,
+            definitions: 32_768,
+            inventories: 4096,
+            list_bytes: 4 << 20,
+            watched: 1024,
+            probe_for: Duration::from_secs(1),
+            in_flight_every: Duration::from_secs(1),
         }
     }
 }

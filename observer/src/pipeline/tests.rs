@@ -1,14 +1,19 @@
 //! What comes out when known bytes go in: stdio, HTTP and TLS, with losses and look-alikes.
 
 mod ends;
+mod facts;
 mod holes;
 mod hostile;
 mod http;
 mod http2;
 mod http_rules;
 mod namespaces;
+mod relays;
+mod rounds;
 mod rules;
 mod stdio;
+mod subscriptions;
+mod tasks;
 mod tls;
 mod websocket;
 

@@ -6,6 +6,7 @@ pub mod identity;
 pub mod libraries;
 pub mod processes;
 pub mod root;
+pub mod usage;
 pub mod users;
 
 use std::path::PathBuf;

@@ -19,7 +19,9 @@ use crate::capture::host::homes::Homes;
 use crate::capture::host::identity::Identities;
 use crate::capture::host::processes::{self, Asked};
 use crate::capture::host::root::HostRoot;
+use crate::capture::host::usage::{Proc, Usage};
 use crate::error::Error;
+use crate::pipeline::input::ProcessId;
 use crate::pipeline::time::{Timestamp, WallClock};
 
 /// Everything that comes from this host's kernel, in order.
@@ -35,6 +37,7 @@ pub struct KernelSource {
     libraries: Libraries,
     opaque: Opaque,
     identities: Identities,
+    usage: Usage,
     state: KernelState,
     /// Probes that are not in libraries.
     own_probes: usize,
@@ -133,6 +136,7 @@ impl KernelSource {
             libraries: Libraries::start(attached, options.tls)?,
             opaque,
             identities: Identities::start(root, options.host.node)?,
+            usage: Usage::default(),
             state: KernelState::default(),
             own_probes: 0,
             backlog: Backlog::default(),
@@ -276,6 +280,12 @@ impl KernelSource {
         self.verdicts.decide(stream, verdict);
     }
 
+    /// Tells from time to time what a process takes, or no longer.
+    pub fn watch(&mut self, process: ProcessId, is_wanted: bool) {
+        let key = ProcessKey { pid: process.pid, tid: 0, started_ns: process.started_ns };
+        self.usage.watch(key, is_wanted);
+    }
+
     /// Takes the control ring, and tells what can be told at once. Returns how many bytes that was.
     fn take_control(&mut self, sink: &mut dyn FnMut(Record<'_>)) -> usize {
         take_all(&mut self.control, &mut self.processes, &self.identities, sink)
@@ -307,6 +317,10 @@ impl KernelSource {
         if now >= self.programs_at {
             self.tell_losses(sink);
         }
+        self.usage.look(now, &Proc, &mut |process, usage| {
+            let payload = usage.to_bytes().to_vec();
+            deliver(&made(RecordKind::ProcessUsage, now.as_nanos(), process, payload), sink);
+        });
         for pid in self.opaque.look() {
             self.libraries.suspect(pid);
         }

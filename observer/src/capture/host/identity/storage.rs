@@ -1,4 +1,5 @@
-//! Containers in the storage that podman and CRI-O have in common.
+//! Containers in the storage that podman and CRI-O have in common. Which of them it is, the control groups tell: each
+//! uses annotations of the other.
 
 use serde::Deserialize;
 
@@ -35,8 +36,6 @@ pub fn look(root: &HostRoot, id: &str, found: &mut Found) {
     for driver in DRIVERS {
         let bundles = FOLDERS.map(|folder| format!("{folder}/{driver}-containers/{id}/userdata/config.json"));
         if let Some(annotations) = bundles.iter().find_map(|path| bundle(root, path)) {
-            let is_crio = annotations.keys().any(|key| key.starts_with("io.kubernetes.cri-o."));
-            found.container.runtime = Some(if is_crio { "cri-o" } else { "podman" }.to_owned());
             found.take_labels(&annotations);
         }
         let lists = FOLDERS

@@ -99,7 +99,7 @@ fn podman() {
     let files = Files::new()
         .with("var/lib/containers/storage/overlay-containers/containers.json", &list.to_string())
         .with("run/containers/storage/overlay-containers/ID/userdata/config.json", "{\"annotations\":{}}");
-    assert_eq!(facts(&files.look(Some(ID), None)), [Some("web"), Some("shop:1"), Some("podman"), None, None]);
+    assert_eq!(facts(&files.look(Some(ID), None)), [Some("web"), Some("shop:1"), None, None, None]);
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn crio() {
     let text = json!({"annotations": annotations}).to_string();
     let files = Files::new().with("run/containers/storage/overlay-containers/ID/userdata/config.json", &text);
     let found = files.look(Some(ID), Some(UID));
-    assert_eq!(facts(&found), [Some("app"), Some("shop:1"), Some("cri-o"), Some("web-0"), Some("shop")]);
+    assert_eq!(facts(&found), [Some("app"), Some("shop:1"), None, Some("web-0"), Some("shop")]);
 }
 
 #[test]

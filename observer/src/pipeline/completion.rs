@@ -81,7 +81,11 @@ impl Pipeline {
     ) {
         let Some(open) = self.calls.close(call) else { return };
         self.forget_call(open.connection, call);
-        let certainty = if outcome == Outcome::Ok { Certainty::Inferred } else { Certainty::Whole };
+        let certainty = match (outcome, open.whole, open.inferred) {
+            (Outcome::Ok, ..) | (_, _, true) => Certainty::Inferred,
+            (_, true, false) => Certainty::Whole,
+            (_, false, false) => Certainty::TimesOnly,
+        };
         let end = Ending { outcome, error_code, certainty };
         self.complete(open, Some((connection, to, envelope)), None, end);
     }

@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 
+use super::jsonrpc::Id;
 use super::limits::Table;
 use super::observation::{Call, Certainty, Outcome, Peer};
 use super::pairing::expiry::Due;
@@ -30,6 +31,8 @@ type SocketEnd = (ConnectionId, End);
 pub struct Settling {
     waiting: Table<SocketEnd, VecDeque<Waiting>>,
     due: Due<(u64, SocketEnd)>,
+    /// Halves that were shown alone, the latest ones: where their requests began, and their ids.
+    alone: Table<(SocketEnd, u64), Id>,
     next: u64,
     limit: usize,
 }
@@ -38,11 +41,13 @@ impl Settling {
     /// For at most so many calls.
     pub fn new(limit: usize) -> Self {
         // One call more for a moment, until [`Settling::pop_excess`].
-        Self { waiting: Table::new(limit.saturating_add(1)), due: Due::default(), next: 0, limit }
+        let waiting = Table::new(limit.saturating_add(1));
+        Self { waiting, due: Due::default(), alone: Table::new(limit), next: 0, limit }
     }
 
     /// A call has ended whose plaintext was read at `end` of `socket`. If the other half is here, gives the whole
-    /// call, else keeps this half until then.
+    /// call, else keeps this half until then. A half whose other was shown alone, because this one ends so much later
+    /// (its answer was lost), is dropped: no call is shown twice.
     pub fn settle(
         &mut self,
         socket: ConnectionId,
@@ -53,6 +58,11 @@ impl Settling {
     ) -> Option<Call> {
         if let Some(other) = self.take_twin((socket, end.other()), position, &call) {
             return Some(merge(call, other));
+        }
+        let twin = ((socket, end.other()), position);
+        if self.alone.value(&twin) == Some(&call.id) {
+            self.alone.remove(&twin);
+            return None;
         }
         let (number, own) = (self.next, (socket, end));
         self.next += 1;
@@ -99,6 +109,7 @@ impl Settling {
         if queue.is_empty() {
             self.waiting.remove(&end);
         }
+        let _ = self.alone.insert((end, waiting.position), waiting.call.id.clone());
         Some(waiting.call)
     }
 }

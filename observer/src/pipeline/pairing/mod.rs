@@ -5,6 +5,7 @@
 //! [`expiry`].
 
 pub mod expiry;
+pub mod ids;
 pub mod outcome;
 pub mod scope;
 

@@ -68,13 +68,18 @@ impl Pipeline {
             }
             EventBody::StreamClosed { stream } => self.close_stream(process, stream, at),
             EventBody::TlsBound { stream, socket } => self.bind_tls(stream, socket),
-            EventBody::ProcessSeen(facts) => self.processes.see(process, *facts),
+            EventBody::ProcessSeen(facts) => {
+                self.relays.see(process, facts.parent);
+                self.processes.see(process, *facts);
+            }
             EventBody::ProcessExited { status } => self.end_process(process, at, status),
             EventBody::LibraryFound(_) => {}
             EventBody::Lost { cause, records, bytes } => {
                 let loss = observation::Loss { at, cause, records, bytes, stream: None };
                 self.observations.push_back(Observation::Loss(loss));
             }
+            EventBody::ContainerSeen(facts) => self.processes.see_container(*facts),
+            EventBody::PodSeen(facts) => self.processes.see_pod(*facts),
             EventBody::BlindSpot(facts) => {
                 let blind_spot = observation::BlindSpot { at, process, facts: *facts };
                 self.observations.push_back(Observation::BlindSpot(Box::new(blind_spot)));

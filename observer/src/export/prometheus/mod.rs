@@ -37,6 +37,7 @@ pub struct Prometheus {
     exports_spans: bool,
     /// When series that have expired are looked for.
     sweep_at: Option<Timestamp>,
+    clock: Option<WallClock>,
 }
 
 impl Default for Prometheus {
@@ -91,9 +92,7 @@ impl Exporter for Prometheus {
     }
 
     fn export(&mut self, observation: &Observation, clock: WallClock) -> io::Result<()> {
-        let at = ended_at(observation);
-        self.labels.set_time(at);
-        self.registry.set_time(clock.unix_ns(at));
+        self.set_time(ended_at(observation), clock);
         match observation {
             Observation::Call(call) => self.call(call, clock),
             Observation::Notification(notification) => self.notification(notification),
@@ -122,7 +121,9 @@ impl Exporter for Prometheus {
     }
 
     fn turn(&mut self, vitals: &Vitals<'_>) -> io::Result<()> {
-        self.labels.set_time(vitals.at);
+        if let Some(clock) = self.clock {
+            self.set_time(vitals.at, clock);
+        }
         self.vitals(vitals);
         self.sweep(vitals.at);
         Ok(())
@@ -155,7 +156,7 @@ mod tests {
     use super::exposition::{Escaping, Format};
     use super::*;
     use crate::capture::kernel::{KernelState, ProgramRuns};
-    use crate::export::testing::{call, ended};
+    use crate::export::testing::{self, call, ended};
     use crate::pipeline::health::Health;
     use crate::pipeline::observation::{
         Call, Hole, Links, Loss, Outcome, Peer, Relay, Server, Subject, TaskEnded, TaskStatus, TraceContext,
@@ -397,6 +398,17 @@ mod tests {
         assert!(count_at(1) > 0);
         assert!(count_at(59) > 0, "the hour is not over");
         assert_eq!(count_at(62), 0);
+    }
+
+    #[test]
+    fn counters_begin_with_the_agent() {
+        let exporter = Prometheus::default().begun(Timestamp::from_nanos(7), testing::CLOCK);
+        let body = exposition::body(&exporter.registry(), Format::OpenMetrics(Escaping::Unsaid));
+        let text = String::from_utf8(body).unwrap();
+        assert_eq!(
+            lines_of(&text, "mcp_observer_records_created"),
+            ["mcp_observer_records_created 1795255200.000000007"]
+        );
     }
 
     #[test]

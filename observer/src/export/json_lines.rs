@@ -10,7 +10,8 @@ use super::{Exporter, Vitals};
 use crate::capture::kernel::StartFacts;
 use crate::pipeline::jsonrpc::Id;
 use crate::pipeline::observation::{
-    BlindSpot, Call, Loss, Notification, Observation, Peer, Process, Server, Session, Subject, Unanswerable,
+    AttributeValue, BlindSpot, Call, Loss, Notification, Observation, Peer, Process, Server, Session,
+    Subject, Unanswerable,
 };
 use crate::pipeline::private::Private;
 use crate::pipeline::time::{Rfc3339, Timestamp, WallClock};
@@ -106,6 +107,11 @@ impl View {
         }
         self.peers(&mut line, &call.client, &call.server);
         line.put("certainty", call.certainty.name());
+        if !call.attributes.is_empty() {
+            line.put_object("attributes", |line| {
+                call.attributes.iter().for_each(|it| line.put(&it.name, Chosen(&it.value)));
+            });
+        }
         line.put_known("arguments", self.payload(call.arguments.as_ref()));
         line.put_known("result", self.payload(call.result.as_ref()));
         line
@@ -216,6 +222,20 @@ impl View {
         // Line ends in JSON stand between its parts only: within strings they are escaped.
         let one_line = text.replace(['\n', '\r'], " ");
         Some(Value::json(one_line).unwrap_or_else(|| Value::Text(text.into())))
+    }
+}
+
+/// The value of an attribute.
+struct Chosen<'a>(&'a AttributeValue);
+
+impl Serialize for Chosen<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            AttributeValue::Text(it) => serializer.serialize_str(it),
+            AttributeValue::Int(it) => serializer.serialize_i64(*it),
+            AttributeValue::Double(it) => serializer.serialize_f64(*it),
+            AttributeValue::Bool(it) => serializer.serialize_bool(*it),
+        }
     }
 }
 

@@ -89,6 +89,8 @@ pub struct Limits {
     pub nesting: usize,
     /// Sessions known at once (HTTP).
     pub sessions: usize,
+    /// Request headers kept for what the user asks of them, by their names in lower case: sixteen at most.
+    pub kept_headers: Arc<[Box<str>]>,
 }
 
 impl Default for Limits {
@@ -129,6 +131,7 @@ impl Default for Limits {
             listed_tools: 4096,
             nesting: 512,
             sessions: 16_384,
+            kept_headers: Arc::default(),
         }
     }
 }

@@ -123,6 +123,7 @@ impl Pipeline {
             progress: 0,
             cancelled_at: None,
             doom: (envelope.last_byte.at.after(self.settings.limits.call_age), Outcome::Expired),
+            headers: super::private::Private::new(Default::default()),
             arguments: raw(message, Member::Arguments),
         })
     }

@@ -11,7 +11,7 @@ use crate::agent::Agent;
 use crate::capture::file::Reader;
 use crate::error::Error;
 use crate::export::Exporter;
-use crate::export::prometheus::{Prometheus, metrics};
+use crate::export::prometheus::{Prometheus, exposition};
 use crate::expressions;
 
 /// Show what a capture file holds, as watch would have shown it.
@@ -42,7 +42,7 @@ impl Replay {
         let payloads = self.payloads.payloads;
         let expressions = self.expressions.expressions(payloads)?;
         let reader = Reader::open(&self.file)?;
-        let prometheus = Prometheus::new()?;
+        let prometheus = Prometheus::default();
         let registry = prometheus.registry();
         let mut exporters = vec![self.output.exporter(payloads)];
         if self.metrics {
@@ -57,7 +57,7 @@ impl Replay {
             .replay(reader)?;
         if self.metrics {
             let mut output = io::stdout();
-            let written = output.write_all(&metrics::text(&registry)).and_then(|()| output.flush());
+            let written = output.write_all(&exposition::plain_text(&registry)).and_then(|()| output.flush());
             written.map_err(Error::from_output)?;
         }
         if self.output.is_text() {

@@ -33,7 +33,7 @@ impl Run {
     pub fn run(self) -> Result<(), Error> {
         let filter = self.filter.filter()?;
         let expressions = self.expressions.expressions(false)?;
-        let prometheus = Prometheus::new()?;
+        let prometheus = Prometheus::default();
         let listener = http::listen(self.listen)?;
         let address = listener.local_addr().unwrap_or(self.listen);
         let readiness = http::serve(listener, prometheus.registry())?;

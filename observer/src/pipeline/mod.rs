@@ -10,7 +10,7 @@
 //! The stages are the folders; the files beside them join the stages: [`reader`] for one flow, `feed` for one
 //! record, `early` for sends that wait for their receiver, `ends` for what is over, `lines` and `http` for one message,
 //! `exchanges` for one response, `completion` for one call, `settle` for a call seen from both ends, `sessions`,
-//! `parties` and `unseen_endpoint` for what surrounds it.
+//! `parties`, `partners` and `unseen_endpoint` for what surrounds it.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::indexing_slicing, clippy::unwrap_used)]
 #![deny(clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking"))]
@@ -33,6 +33,7 @@ pub mod mcp;
 pub mod observation;
 pub mod pairing;
 mod parties;
+mod partners;
 pub mod private;
 pub mod reader;
 pub mod reassembly;

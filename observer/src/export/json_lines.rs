@@ -10,8 +10,7 @@ use super::{Exporter, Vitals};
 use crate::capture::kernel::StartFacts;
 use crate::pipeline::jsonrpc::Id;
 use crate::pipeline::observation::{
-    AttributeValue, BlindSpot, Call, Loss, Notification, Observation, Peer, Process, Server, Session,
-    Subject, Unanswerable,
+    BlindSpot, Call, Loss, Notification, Observation, Peer, Process, Server, Session, Subject, Unanswerable,
 };
 use crate::pipeline::private::Private;
 use crate::pipeline::time::{Rfc3339, Timestamp, WallClock};
@@ -109,7 +108,7 @@ impl View {
         line.put("certainty", call.certainty.name());
         if !call.attributes.is_empty() {
             line.put_object("attributes", |line| {
-                call.attributes.iter().for_each(|it| line.put(&it.name, Chosen(&it.value)));
+                call.attributes.iter().for_each(|it| line.put(&it.name, &it.value));
             });
         }
         line.put_known("arguments", self.payload(call.arguments.as_ref()));
@@ -201,10 +200,7 @@ impl View {
                 line.put_known("command", non_empty(&self.command(process)));
             }
             line.put_known("address", peer.address);
-            line.put_known(
-                "container",
-                peer.process.as_deref().and_then(|process| process.container.as_deref()),
-            );
+            peer.process.as_deref().into_iter().for_each(|process| place(line, process));
         });
     }
 
@@ -225,18 +221,20 @@ impl View {
     }
 }
 
-/// The value of an attribute.
-struct Chosen<'a>(&'a AttributeValue);
-
-impl Serialize for Chosen<'_> {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0 {
-            AttributeValue::Text(it) => serializer.serialize_str(it),
-            AttributeValue::Int(it) => serializer.serialize_i64(*it),
-            AttributeValue::Double(it) => serializer.serialize_f64(*it),
-            AttributeValue::Bool(it) => serializer.serialize_bool(*it),
-        }
-    }
+/// Where a process runs and for whom.
+fn place(line: &mut Object, process: &Process) {
+    line.put_known("container", process.container.as_deref());
+    line.put_known("container_name", process.container_name());
+    line.put_known("image", process.image());
+    line.put_known("runtime", process.runtime());
+    line.put_known("pod", process.pod());
+    line.put_known("pod_uid", process.pod_uid());
+    line.put_known("qos", process.home.qos.as_deref());
+    line.put_known("namespace", process.namespace());
+    line.put_known("workload", process.workload().map(ToString::to_string));
+    line.put_known("unit", process.home.unit.as_deref());
+    line.put_known("uid", process.home.uid);
+    line.put_known("user", process.home.user.as_deref());
 }
 
 /// A value as it was on the wire, or text.

@@ -118,8 +118,17 @@ names! { PEER_NAMES, of_peer(it: Option<&'a Peer>);
     "address" Text "Address and port, of TCP." Some(Fact::Text(
         it.and_then(|it| it.address).map(|address| address.to_string()).unwrap_or_default().into(),
     ));
-    "container" Text "Container id."
-        text(process(it).and_then(|process| process.container.as_deref()).unwrap_or_default());
+    "container" Text "Container id." text(process(it).and_then(|it| it.container.as_deref()).unwrap_or_default());
+    "container_name" Text "The container's name, where its runtime tells it."
+        text(process(it).and_then(Process::container_name).unwrap_or_default());
+    "image" Text "The container's image." text(process(it).and_then(Process::image).unwrap_or_default());
+    "pod" Text "Kubernetes pod." text(process(it).and_then(Process::pod).unwrap_or_default());
+    "namespace" Text "Kubernetes namespace." text(process(it).and_then(Process::namespace).unwrap_or_default());
+    "workload" Text "What the pod belongs to, as `deployment/shop`." Some(Fact::Text(
+        process(it).and_then(Process::workload).map(|workload| workload.to_string()).unwrap_or_default().into(),
+    ));
+    "unit" Text "Unit of systemd." text(process(it).and_then(|it| it.home.unit.as_deref()).unwrap_or_default());
+    "user" Text "Name of the user." text(process(it).and_then(|it| it.home.user.as_deref()).unwrap_or_default());
 }
 
 impl Kind {

@@ -75,6 +75,8 @@ impl Pipeline {
                 let loss = observation::Loss { at, cause, records, bytes, stream: None };
                 self.observations.push_back(Observation::Loss(loss));
             }
+            EventBody::ContainerSeen(facts) => self.processes.see_container(*facts),
+            EventBody::PodSeen(facts) => self.processes.see_pod(*facts),
             EventBody::BlindSpot(facts) => {
                 let blind_spot = observation::BlindSpot { at, process, facts: *facts };
                 self.observations.push_back(Observation::BlindSpot(Box::new(blind_spot)));

@@ -127,7 +127,7 @@ impl Pipeline {
         let limits = &settings.limits;
         Self {
             now: Timestamp::default(),
-            processes: Processes::new(limits.processes),
+            processes: Processes::new(limits),
             servers: Table::new(limits.processes),
             twins: Twins::new(limits.streams),
             opened: Table::new(limits.recent_streams),

@@ -50,6 +50,9 @@ impl Filter {
             Observation::ServerStarted(it) | Observation::ServerStopped(it) => {
                 self.wants_tool(None) && self.wants_peers(&Peer::default(), &it.server)
             }
+            Observation::TaskEnded(it) => {
+                self.wants_tool(it.subject.as_ref()) && self.wants_peers(&it.client, &it.server)
+            }
             Observation::Unanswerable(it) => self.wants_tool(None) && self.wants_peers(&it.to, &it.from),
             Observation::Loss(_) | Observation::BlindSpot(_) => true,
         }

@@ -43,6 +43,7 @@ pub fn call() -> Call {
         certainty: Certainty::Whole,
         attributes: Vec::new(),
         headers: Private::new(Default::default()),
+        links: Default::default(),
         arguments: None,
         result: None,
     }

@@ -175,6 +175,16 @@ impl<'a> Subject<'a> {
                 client: Some(&it.client),
                 server: Some(&it.server),
             },
+            Observation::TaskEnded(it) => Self {
+                method: &it.method,
+                direction: Some(it.direction),
+                transport: Some(it.transport),
+                revision: it.revision.as_deref(),
+                session: it.session,
+                client: Some(&it.client),
+                server: Some(&it.server),
+                ..nothing
+            },
             Observation::Notification(it) => Self {
                 method: &it.method,
                 direction: Some(it.direction),

@@ -196,6 +196,7 @@ fn other_observations_have_what_they_have() {
             transport: call().transport,
             client: call().client,
             server,
+            subscription: None,
         }))
     };
     let mut health = Health::default();

@@ -35,6 +35,8 @@ pub struct Limits {
     pub settling_for: Duration,
     /// How long a call may stay unanswered. Far beyond the longest default time-out of a client (300 s).
     pub call_age: Duration,
+    /// The same for a subscription, which lasts as long as somebody listens.
+    pub subscription_age: Duration,
     /// Times of sends remembered per flow until the receiver has read so far.
     pub send_marks: usize,
     /// How long the first answers on a connection wait for its client to be seen: longer than one that was kept from
@@ -88,10 +90,20 @@ pub struct Limits {
     pub kept_bytes: usize,
     /// An argument or result kept when the user asked for payloads.
     pub payload_bytes: usize,
+    /// Of a value of which a digest is made: longer arguments have none.
+    pub digested_bytes: usize,
     /// Names kept of one `tools/list` answer.
     pub listed_tools: usize,
     /// Nesting of a message. The deepest real schema seen has 40 levels.
     pub nesting: usize,
+    /// Calls that were asked for more input and may be continued, at once.
+    pub rounds: usize,
+    /// Tasks known at once, those that have ended for a while included.
+    pub tasks: usize,
+    /// Calls kept of one server that another one may pass on.
+    pub relayed: usize,
+    /// Hops shown of one call.
+    pub hops: usize,
     /// Sessions known at once (HTTP).
     pub sessions: usize,
     /// Request headers kept for what the user asks of them, by their names in lower case: sixteen at most.
@@ -111,6 +123,7 @@ impl Default for Limits {
             settling: 16_384,
             settling_for: Duration::from_millis(500),
             call_age: Duration::from_secs(24 * 3600),
+            subscription_age: Duration::from_secs(10 * 365 * 24 * 3600),
             send_marks: 256,
             client_for: Duration::from_millis(50),
             server_for: Duration::from_secs(2),
@@ -135,8 +148,13 @@ impl Default for Limits {
             batch: 1024,
             kept_bytes: 1024,
             payload_bytes: 64 << 10,
+            digested_bytes: 4 << 10,
             listed_tools: 4096,
             nesting: 512,
+            rounds: 4096,
+            tasks: 16_384,
+            relayed: 64,
+            hops: 16,
             sessions: 16_384,
             kept_headers: Arc::default(),
         }

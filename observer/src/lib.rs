@@ -9,3 +9,4 @@ pub mod error;
 pub mod export;
 pub mod expressions;
 pub mod pipeline;
+pub mod reference;

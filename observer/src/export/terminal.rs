@@ -110,6 +110,12 @@ impl<W: Write> Exporter for Terminal<W> {
                 let (place, reason) = (place(it), Clean(&it.facts.reason));
                 self.note(it.at, clock, format_args!("CANNOT SEE {place}: {reason}"))
             }
+            Observation::TaskEnded(it) => {
+                let (client, server) = (Clean(label(&it.client)), Clean(label(&it.server)));
+                let (status, lasted) = (it.status.name(), shown_duration(it.duration));
+                let what = format_args!("a task of {client} → {server} is {status} after {lasted}");
+                self.note(it.at, clock, what)
+            }
             Observation::ToolChanged(it) => {
                 let (server, tool) = (Clean(label(&it.server)), Clean(&it.changed.tool));
                 self.note(

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::pipeline::input::ProcessId;
 use crate::pipeline::jsonrpc::Id;
 use crate::pipeline::observation::{
-    Call, CallDirection, Certainty, Outcome, Peer, Process, Server, Subject, Transport,
+    Call, CallDirection, Certainty, Home, Outcome, Peer, Process, Server, Subject, Transport,
 };
 use crate::pipeline::private::Private;
 use crate::pipeline::time::{Timestamp, WallClock};
@@ -41,6 +41,7 @@ pub fn call() -> Call {
         client: peer("mcp", "0.1.0", 4242, "/usr/bin/python3", "client.py"),
         server: peer("everything", "1.0", 4243, "/usr/bin/node", "server.js"),
         certainty: Certainty::Whole,
+        links: Default::default(),
         arguments: None,
         result: None,
     }
@@ -68,6 +69,7 @@ fn peer(name: &str, version: &str, pid: u32, exe: &str, script: &str) -> Peer {
         short_name: script.into(),
         arguments: Private::new(arguments),
         container: None,
+        home: Home::default(),
     };
     Peer {
         name: Some(name.into()),

@@ -71,13 +71,18 @@ impl Pipeline {
             }
             EventBody::StreamClosed { stream } => self.close_stream(process, stream, at),
             EventBody::TlsBound { stream, socket } => self.bind_tls(stream, socket),
-            EventBody::ProcessSeen(facts) => self.processes.see(process, *facts),
+            EventBody::ProcessSeen(facts) => {
+                self.relays.see(process, facts.parent);
+                self.processes.see(process, *facts);
+            }
             EventBody::ProcessExited { status } => self.end_process(process, at, status),
             EventBody::LibraryFound(_) => {}
             EventBody::Lost { cause, records, bytes } => {
                 let loss = observation::Loss { at, cause, records, bytes, stream: None };
                 self.observations.push_back(Observation::Loss(loss));
             }
+            EventBody::ContainerSeen(facts) => self.processes.see_container(*facts),
+            EventBody::PodSeen(facts) => self.processes.see_pod(*facts),
             EventBody::ProcessUsage(usage) => self.take_usage(process, at, usage),
             EventBody::BlindSpot(facts) => {
                 let blind_spot = observation::BlindSpot { at, process, facts: *facts };
@@ -215,13 +220,15 @@ impl Pipeline {
         let (mut restarted, mut holes) = (false, (0, 0));
         let way = connection.way_mut(to);
         let (flow, reader, unread) = (&mut way.flow, &mut way.reader, &mut way.unread);
-        let (may_skip, torn) = (&mut way.may_skip, &mut way.torn);
+        let (may_skip, ids) = (&mut way.may_skip, &mut way.ids);
         flow.push(moved, limits.send_marks, &mut |piece| {
             let reader = reader.get_or_insert_with(|| Box::new(super::reader::Reader::new(limits, payloads)));
             if let Piece::Data { data, .. } = piece {
                 *unread += data.len() as u64;
             }
-            *torn |= matches!(piece, Piece::Gap { .. });
+            if let Piece::Gap { at, .. } = piece {
+                ids.tear(at);
+            }
             if *may_skip && matches!(piece, Piece::Gap { .. }) {
                 // The kernel skipped bytes as it was told to, and found something that it wants looked at.
                 reader.restart();
@@ -234,6 +241,9 @@ impl Pipeline {
                 reader.push(piece, limits, lines, &mut found);
             }
         });
+        if holes.0 > 0 {
+            self.tear_session(id, to);
+        }
         if self.label(id) == Label::Mcp {
             self.note_holes(id, holes);
         }

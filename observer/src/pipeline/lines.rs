@@ -10,9 +10,10 @@ use super::jsonrpc::{Id, Kept, Member, Message, MessageId, Shape};
 use super::mcp::evidence::{self, Evidence};
 use super::mcp::meta;
 use super::mcp::method::{self, Sender};
+use super::mcp::ties::RequestTies;
 use super::observation::{CallDirection, Observation, Outcome, Transport, Unanswerable};
 use super::pairing::scope::{AskedBy, CallKey, Scope};
-use super::pairing::{CallId, OpenCall};
+use super::pairing::{CallId, OpenCall, is_subscription};
 use super::reader::Envelope;
 use super::reassembly::stdio_pair::Wire;
 use super::reassembly::twin::{ConnectionId, End};
@@ -66,6 +67,9 @@ impl Pipeline {
             return;
         };
         call.keys = keys(scope, AskedBy::End(asker), &call);
+        if let Some(connection) = self.connections.value_mut(&id) {
+            connection.way_mut(to).ids.note(&call.id);
+        }
         self.register(call);
     }
 
@@ -98,13 +102,17 @@ impl Pipeline {
     ) -> Option<OpenCall> {
         let MessageId::Id(request_id) = &message.id else { return None };
         let flow = &self.connections.value(&id)?.way(to).flow;
+        let method = message.method.clone()?;
+        let limits = &self.settings.limits;
+        let age = if is_subscription(&method) { limits.subscription_age } else { limits.call_age };
         Some(OpenCall {
+            number: CallId::default(),
             keys: Vec::new(),
             connection: id,
             asker: to.other(),
             exchange: None,
             posted_to: None,
-            method: message.method.clone()?,
+            method,
             id: request_id.clone(),
             subject: meta::subject(message),
             direction,
@@ -114,7 +122,7 @@ impl Pipeline {
             trace: meta::trace(message),
             first_byte: envelope.first_byte,
             sent_at: flow.sent_at(envelope.first_byte),
-            received_at: flow.received_at(envelope.last_byte),
+            received_at: flow.received_at(envelope.last_byte).filter(|_| !envelope.may_be_two),
             request_bytes: envelope.bytes,
             whole: message.whole,
             inferred: message.id_inferred,
@@ -122,7 +130,11 @@ impl Pipeline {
             progress_token: message.member(Member::ProgressToken).and_then(as_id),
             progress: 0,
             cancelled_at: None,
-            doom: (envelope.last_byte.at.after(self.settings.limits.call_age), Outcome::Expired),
+            doom: (envelope.last_byte.at.after(age), Outcome::Expired),
+            ties: RequestTies::read(message),
+            notifications: 0,
+            hops: 0,
+            relayed: None,
             goes_on: matches!(message.member(Member::Cursor), Some(Kept::String(_))),
             arguments: raw(message, Member::Arguments),
         })
@@ -141,19 +153,16 @@ impl Pipeline {
         if let Some(connection) = self.connections.value_mut(&connection) {
             connection.calls.insert(id);
         }
+        self.follow_hop(id);
     }
 
     /// An answer whose id was not read where it stands. A hole may have swallowed the end of one message and the
     /// beginning of another, so what is left of an id proves nothing: the answer counts only where a single call
     /// is open that it can belong to.
     fn answer_with_hole(&mut self, id: ConnectionId, to: End, envelope: &Envelope, message: &Message) {
-        let open: Vec<CallId> =
-            self.asked_wires(id, to).iter().flat_map(|wire| self.asked_on(*wire)).collect();
-        match open.as_slice() {
-            [call] if self.calls.call(*call).is_some_and(|call| fits(&message.id, &call.id)) => {
-                self.answer(*call, &Answer { connection: id, to, envelope, message });
-            }
-            _ => self.health.fault(Stage::Pairing, "answer_without_id"),
+        match self.only_asked(&self.asked_wires(id, to), message) {
+            Some(call) => self.answer(call, &Answer { connection: id, to, envelope, message }),
+            None => self.health.fault(Stage::Pairing, "answer_without_id"),
         }
     }
 
@@ -195,12 +204,6 @@ impl Pipeline {
         }
     }
 
-    /// Whether an answer came later than the request. One that was held is older than requests that came since, and
-    /// the request it belongs to may be lost.
-    fn may_answer(&self, answer: &Envelope, call: CallId) -> bool {
-        self.calls.call(call).is_some_and(|open| open.first_byte.at <= answer.first_byte.at)
-    }
-
     fn notify_line(&mut self, id: ConnectionId, to: End, envelope: &Envelope, message: &Message) {
         let sender = to.other();
         let Some(direction) = self.direction(id, sender, message) else { return };
@@ -225,6 +228,7 @@ impl Pipeline {
         senders: &[(Scope, AskedBy)],
         receivers: &[(Scope, AskedBy)],
     ) {
+        self.heed_subscription(id, to, envelope, message, receivers);
         match message.method.as_deref() {
             Some("notifications/cancelled") => {
                 let Some(request) = message.member(Member::CancelledId).and_then(as_id) else { return };
@@ -275,14 +279,6 @@ impl Pipeline {
         let at = envelope.first_byte.at;
         let unanswerable = Unanswerable { at, id: answer_id, transport, from, to };
         self.observations.push_back(Observation::Unanswerable(Box::new(unanswerable)));
-    }
-}
-
-/// Whether what was read of an answer's id may be `id`.
-fn fits(read: &MessageId, id: &Id) -> bool {
-    match read {
-        MessageId::Id(read) => read == id,
-        MessageId::Absent | MessageId::Null => true,
     }
 }
 

@@ -10,8 +10,9 @@
 //!
 //! The stages are the folders; the files beside them join the stages: [`reader`] for one flow, `feed` for one
 //! record, `early` for sends that wait for their receiver, `ends` for what is over, `lines` and `http` for one message,
-//! `exchanges` for one response, `completion` for one call, `settle` for a call seen from both ends, `sessions`,
-//! `lifecycle`, `parties`, `partners` and `unseen_endpoint` for what surrounds it, `steps` and `auth` for what it tells
+//! `exchanges` for one response, `proof` for what holes leave of them, `completion` for one call, `settle` for a call
+//! seen from both ends, `sessions`, `lifecycle`, `parties`, `partners` and `unseen_endpoint` for what surrounds it,
+//! `rounds`, `tasks`, `subscriptions` and `relays` for calls that belong together, `steps` and `auth` for what it tells
 //! of servers.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::indexing_slicing, clippy::unwrap_used)]
 #![deny(clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
@@ -39,11 +40,16 @@ pub mod pairing;
 mod parties;
 mod partners;
 pub mod private;
+mod proof;
 pub mod reader;
 pub mod reassembly;
+mod relays;
+mod rounds;
 mod sessions;
 mod settle;
 mod steps;
+mod subscriptions;
+mod tasks;
 #[cfg(test)]
 mod tests;
 pub mod time;
@@ -66,6 +72,7 @@ use mcp::step::Progress;
 use observation::Observation;
 use pairing::Calls;
 use pairing::expiry::Due;
+use pairing::ids::Ids;
 use reader::Found;
 use reassembly::stdio_pair::Wires;
 use reassembly::twin::{ConnectionId, End, Twins};
@@ -102,6 +109,9 @@ pub struct Pipeline {
     sessions: Table<u64, HttpSession>,
     calls: Calls,
     settling: Settling,
+    rounds: rounds::OpenRounds,
+    tasks: tasks::Tasks,
+    relays: relays::Relays,
     /// Flows with messages that wait for their sender.
     held: Due<(ConnectionId, End)>,
     /// Connections whose first sends wait, and how many bytes these have.
@@ -131,6 +141,10 @@ struct HttpSession {
     shown: u64,
     /// Whether its `initialize` was answered.
     started: bool,
+    /// Ids of the client's requests.
+    client_ids: Ids,
+    /// Ids of the server's requests.
+    server_ids: Ids,
 }
 
 impl Pipeline {
@@ -140,7 +154,7 @@ impl Pipeline {
         Self {
             now: Timestamp::default(),
             began: None,
-            processes: Processes::new(limits.processes),
+            processes: Processes::new(limits),
             servers: Servers::new(limits.processes),
             inventory: Inventory::new(limits),
             progress: Table::new(limits.sessions),
@@ -151,6 +165,9 @@ impl Pipeline {
             sessions: Table::new(limits.sessions),
             calls: Calls::new(limits.calls),
             settling: Settling::new(limits.settling),
+            rounds: rounds::OpenRounds::new(limits.rounds),
+            tasks: tasks::Tasks::new(limits.tasks),
+            relays: relays::Relays::new(limits.calls, limits.processes, limits.relayed),
             held: Due::default(),
             early: Due::default(),
             early_bytes: 0,

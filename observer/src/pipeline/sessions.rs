@@ -29,7 +29,9 @@ impl Pipeline {
     pub(super) fn meet_session(&mut self, session: u64, transport: Transport, shown: u64) {
         if self.sessions.value(&session).is_none() {
             let (parties, since) = (Parties::default(), self.now);
-            let new = HttpSession { parties, transport, since, shown, started: false };
+            let [client_ids, server_ids] = Default::default();
+            let new =
+                HttpSession { parties, transport, since, shown, started: false, client_ids, server_ids };
             if let Some((_, oldest)) = self.sessions.insert(session, new) {
                 self.health.shed(Stage::Pairing, "sessions");
                 self.give_session_up(oldest);

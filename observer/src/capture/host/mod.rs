@@ -1,9 +1,12 @@
 //! Facts that the host tells outside of the rings: `/proc`, and the clock.
 
-pub mod containers;
+pub mod cgroups;
+pub mod homes;
 pub mod libraries;
 pub mod processes;
+pub mod root;
 pub mod usage;
+pub mod users;
 
 use rustix::time::{ClockId, clock_gettime};
 

@@ -37,6 +37,7 @@ pub struct Prometheus {
     exports_spans: bool,
     /// When series that have expired are looked for.
     sweep_at: Option<Timestamp>,
+    clock: Option<WallClock>,
 }
 
 impl Default for Prometheus {
@@ -91,9 +92,7 @@ impl Exporter for Prometheus {
     }
 
     fn export(&mut self, observation: &Observation, clock: WallClock) -> io::Result<()> {
-        let at = ended_at(observation);
-        self.labels.set_time(at);
-        self.registry.set_time(clock.unix_ns(at));
+        self.set_time(ended_at(observation), clock);
         match observation {
             Observation::Call(call) => self.call(call, clock),
             Observation::Notification(notification) => self.notification(notification),
@@ -105,6 +104,7 @@ impl Exporter for Prometheus {
                 self.server_stopped(stopped);
                 stopped.server.process.iter().for_each(|process| self.labels.ended(process.id));
             }
+            Observation::TaskEnded(it) => self.task(it),
             Observation::Loss(loss) => self.loss(loss),
             Observation::BlindSpot(spot) => self.blind_spot(spot),
             Observation::SessionStarted(session) => self.sessions_active(session.transport, 1),
@@ -121,7 +121,9 @@ impl Exporter for Prometheus {
     }
 
     fn turn(&mut self, vitals: &Vitals<'_>) -> io::Result<()> {
-        self.labels.set_time(vitals.at);
+        if let Some(clock) = self.clock {
+            self.set_time(vitals.at, clock);
+        }
         self.vitals(vitals);
         self.sweep(vitals.at);
         Ok(())
@@ -133,6 +135,7 @@ fn ended_at(observation: &Observation) -> Timestamp {
     match observation {
         Observation::Call(call) => call.at.after(call.duration().unwrap_or_default()),
         Observation::Notification(it) => it.at,
+        Observation::TaskEnded(it) => it.at.after(it.duration),
         Observation::SessionStarted(it) | Observation::SessionEnded(it) => it.at,
         Observation::ServerStarted(it) | Observation::ServerStopped(it) => it.at,
         Observation::Unanswerable(it) => it.at,
@@ -153,9 +156,11 @@ mod tests {
     use super::exposition::{Escaping, Format};
     use super::*;
     use crate::capture::kernel::{KernelState, ProgramRuns};
-    use crate::export::testing::{call, ended};
+    use crate::export::testing::{self, call, ended};
     use crate::pipeline::health::Health;
-    use crate::pipeline::observation::{Call, Hole, Loss, Outcome, Peer, Server, Subject, TraceContext};
+    use crate::pipeline::observation::{
+        Call, Hole, Links, Loss, Outcome, Peer, Relay, Server, Subject, TaskEnded, TaskStatus, TraceContext,
+    };
     use observer_common::loss::LossCause;
 
     const CLOCK: WallClock = WallClock { unix_ns_at_boot: 0 };
@@ -204,6 +209,51 @@ mod tests {
         assert!(!text.contains("made_up") && text.contains(r#"tool="_other""#), "{text}");
         assert!(text.contains(r#"mcp_errors_total{error_type="-32602",server="_other"} 1"#), "{text}");
         assert!(scrape(&[made_up(0, Outcome::ToolError)]).contains(r#"tool="made_up_0""#));
+    }
+
+    #[test]
+    fn what_the_client_wanted_is_counted_once() {
+        let linked = |links, outcome| Observation::Call(Box::new(Call { links, outcome, ..call() }));
+        let relay = Some(Relay { at: Timestamp::default(), id: call().id });
+        let text = scrape(&[
+            linked(Links::default(), Outcome::InputRequired),
+            linked(Links { relay, ..Links::default() }, Outcome::ToolError),
+            linked(Links::default(), Outcome::Ok),
+        ]);
+        let value =
+            |name| lines_of(&text, name).iter().map(|line| line.rsplit(' ').next().unwrap()).collect();
+        let counted: Vec<&str> = value("mcp_tool_calls_total");
+        assert_eq!(counted, ["1"], "neither the round before the last nor the hop");
+        let requests: Vec<&str> = value("mcp_requests_total");
+        assert_eq!(requests, ["1", "1"], "each round is a request");
+        assert!(lines_of(&text, "mcp_errors_total").is_empty(), "the hop's error is the call's");
+        let timed: Vec<&str> = value("mcp_client_operation_duration_seconds_count");
+        assert_eq!(timed, ["1", "1"], "each hop takes its time");
+    }
+
+    #[test]
+    fn a_task_is_timed_to_its_end() {
+        let call = call();
+        let ended = TaskEnded {
+            at: call.at,
+            method: call.method,
+            subject: call.subject,
+            id: call.id,
+            direction: call.direction,
+            transport: call.transport,
+            revision: call.revision,
+            status: TaskStatus::Completed,
+            outcome: Outcome::ToolError,
+            duration: std::time::Duration::from_secs(90),
+            polls: 3,
+            session: None,
+            trace: None,
+            client: call.client,
+            server: call.server,
+        };
+        let text = scrape(&[Observation::TaskEnded(Box::new(ended))]);
+        let sum = r#"mcp_task_duration_seconds_sum{outcome="tool_error",server="everything",tool="echo"} 90"#;
+        assert_eq!(lines_of(&text, "mcp_task_duration_seconds_sum"), [sum]);
     }
 
     #[test]
@@ -348,6 +398,17 @@ mod tests {
         assert!(count_at(1) > 0);
         assert!(count_at(59) > 0, "the hour is not over");
         assert_eq!(count_at(62), 0);
+    }
+
+    #[test]
+    fn counters_begin_with_the_agent() {
+        let exporter = Prometheus::default().begun(Timestamp::from_nanos(7), testing::CLOCK);
+        let body = exposition::body(&exporter.registry(), Format::OpenMetrics(Escaping::Unsaid));
+        let text = String::from_utf8(body).unwrap();
+        assert_eq!(
+            lines_of(&text, "mcp_observer_records_created"),
+            ["mcp_observer_records_created 1795255200.000000007"]
+        );
     }
 
     #[test]

@@ -117,6 +117,11 @@ impl View {
         }
         self.hops(&mut line, &call.links.hops);
         line.put("certainty", call.certainty.name());
+        if !call.attributes.is_empty() {
+            line.put_object("attributes", |line| {
+                call.attributes.iter().for_each(|it| line.put(&it.name, &it.value));
+            });
+        }
         line.put_known("arguments", self.payload(call.arguments.as_ref()));
         line.put_known("result", self.payload(call.result.as_ref()));
         line

@@ -224,6 +224,8 @@ impl Pipeline {
             client,
             server,
             certainty: end.certainty,
+            attributes: Vec::new(),
+            headers: open.headers,
             links,
             arguments: open.arguments,
             result: message.and_then(|message| super::lines::raw(message, Member::Result)),

@@ -11,6 +11,7 @@ use super::mcp::meta;
 use super::observation::{CallDirection, Transport};
 use super::pairing::CallId;
 use super::pairing::scope::{AskedBy, CallKey, Scope, hash};
+use super::private::Private;
 use super::reader::Envelope;
 use super::reassembly::twin::{ConnectionId, End, Medium};
 use super::transport::http_sse::endpoint_target;
@@ -151,6 +152,7 @@ impl Pipeline {
         let posted_to =
             (session.is_none() && may_be_of_2024(&exchange.request)).then(|| exchange.request.clone());
         let named = exchange.request.fields.value(Field::McpName).map(mcp_name);
+        let headers = exchange.request.fields.chosen(&self.settings.limits.kept_headers);
         let version = exchange.request.fields.value(Field::ProtocolVersion).map(std::sync::Arc::<str>::from);
         let transport = self.http_transport(session);
         let own = [Some((Scope::Exchange(id, number), AskedBy::Client)), client_scope(session)];
@@ -166,6 +168,7 @@ impl Pipeline {
                     call.subject = meta::subject_named(&call.method, &name); // a hole was where the body has it
                 }
                 call.whole &= !damaged;
+                call.headers = Private::new(headers);
                 call.session = session.filter(|_| !modern);
                 call.revision = call.revision.or(version);
                 call.keys = own

@@ -130,6 +130,7 @@ impl Pipeline {
             progress_token: message.member(Member::ProgressToken).and_then(as_id),
             progress: 0,
             cancelled_at: None,
+            headers: super::private::Private::new(Default::default()),
             doom: (envelope.last_byte.at.after(age), Outcome::Expired),
             ties: RequestTies::read(message),
             notifications: 0,

@@ -19,8 +19,8 @@ pub use super::mcp::method::CallDirection;
 pub use super::mcp::step::Step;
 pub use super::mcp::ties::TaskStatus;
 pub use super::pairing::outcome::Outcome;
-pub use super::transport::Transport;
 pub use super::transport::authorization::Scheme;
+pub use super::transport::{ChosenHeaders, Transport};
 
 /// One thing that users may want to know.
 #[derive(Clone, Debug, PartialEq)]
@@ -105,6 +105,10 @@ pub struct Call {
     pub server: Peer,
     /// How sure the figures are.
     pub certainty: Certainty,
+    /// What the user has chosen to know (`expressions`); empty until then.
+    pub attributes: Vec<Attribute>,
+    /// Headers of its HTTP request that the user asks for.
+    pub headers: Private<ChosenHeaders>,
     /// Other calls and messages that belong to it.
     pub links: Links,
     /// Raw arguments, if payloads are kept.
@@ -207,6 +211,47 @@ pub struct TaskEnded {
     pub client: Peer,
     /// The MCP server.
     pub server: Peer,
+}
+
+/// An attribute of a call that the user has chosen.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attribute {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its value.
+    pub value: AttributeValue,
+}
+
+/// The value of an attribute.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[serde(untagged)]
+pub enum AttributeValue {
+    /// Text.
+    Text(Box<str>),
+    /// A whole number.
+    Int(i64),
+    /// A number.
+    Double(f64),
+    /// True or false.
+    Bool(bool),
+}
+
+impl AttributeValue {
+    /// Whether it says nothing.
+    pub fn is_empty(&self) -> bool {
+        matches!(self, Self::Text(text) if text.is_empty())
+    }
+}
+
+impl std::fmt::Display for AttributeValue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Text(it) => f.write_str(it),
+            Self::Int(it) => it.fmt(f),
+            Self::Double(it) => it.fmt(f),
+            Self::Bool(it) => it.fmt(f),
+        }
+    }
 }
 
 /// How sure the figures of a call are.

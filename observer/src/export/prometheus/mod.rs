@@ -20,7 +20,7 @@ use super::labels::Labels;
 use super::trace::{Sampler, Tracer};
 use super::{Exporter, Vitals};
 use crate::capture::kernel::StartFacts;
-use crate::pipeline::observation::Observation;
+use crate::pipeline::observation::{Observation, Peer};
 use crate::pipeline::time::{Timestamp, WallClock};
 
 /// Between two looks for series that have expired.
@@ -60,7 +60,21 @@ impl Prometheus {
             tracer: Tracer::new(sampler),
             exports_spans,
             sweep_at: None,
+            clock: None,
         }
+    }
+
+    /// Says when it began: that is when the counters began that are there from the beginning. In a replay they begin
+    /// with the first observation.
+    pub fn begun(mut self, at: Timestamp, clock: WallClock) -> Self {
+        self.set_time(at, clock);
+        self
+    }
+
+    fn set_time(&mut self, at: Timestamp, clock: WallClock) {
+        self.clock = Some(clock);
+        self.labels.set_time(at);
+        self.registry.set_time(clock.unix_ns(at));
     }
 
     /// What a scrape reads.
@@ -93,6 +107,8 @@ impl Exporter for Prometheus {
 
     fn export(&mut self, observation: &Observation, clock: WallClock) -> io::Result<()> {
         self.set_time(ended_at(observation), clock);
+        let workload = server(observation).map(|peer| self.labels.workload(peer));
+        self.registry.set_workload(workload.unwrap_or_default());
         match observation {
             Observation::Call(call) => self.call(call, clock),
             Observation::Notification(notification) => self.notification(notification),
@@ -124,9 +140,23 @@ impl Exporter for Prometheus {
         if let Some(clock) = self.clock {
             self.set_time(vitals.at, clock);
         }
+        self.registry.set_workload(["", ""]);
         self.vitals(vitals);
         self.sweep(vitals.at);
         Ok(())
+    }
+}
+
+/// Of whom it tells.
+fn server(observation: &Observation) -> Option<&Peer> {
+    match observation {
+        Observation::Call(it) => Some(&it.server),
+        Observation::Notification(it) => Some(&it.server),
+        Observation::SessionStarted(it) | Observation::SessionEnded(it) => Some(&it.server),
+        Observation::ServerStarted(it) | Observation::ServerStopped(it) => Some(&it.server),
+        Observation::TaskEnded(it) => Some(&it.server),
+        Observation::Loss(it) => it.stream.as_ref().map(|hole| &hole.server),
+        Observation::Unanswerable(_) | Observation::BlindSpot(_) => None,
     }
 }
 

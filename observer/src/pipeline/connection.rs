@@ -11,6 +11,7 @@ use super::input::{ProcessId, StreamId};
 use super::jsonrpc::Message;
 use super::limits::Limits;
 use super::mcp::session::Parties;
+use super::observation::Session;
 use super::pairing::CallId;
 use super::reader::{Envelope, Kind, Reader};
 use super::reassembly::stream::Flow;
@@ -77,6 +78,8 @@ pub struct Connection {
     pub upgraded: bool,
     /// When its MCP session began.
     pub session_since: Option<Timestamp>,
+    /// Its MCP session is over; what is to be told of that once its calls are.
+    pub session_over: Option<Box<Session>>,
 }
 
 /// One way of a connection.
@@ -148,6 +151,7 @@ impl Connection {
             holes: (0, 0),
             upgraded: false,
             session_since: None,
+            session_over: None,
         }
     }
 

@@ -138,8 +138,9 @@ impl Pipeline {
 
     /// Takes a call in; those that it replaces end.
     pub(super) fn register(&mut self, call: OpenCall) {
-        let connection = call.connection;
+        let (connection, session) = (call.connection, call.session);
         let (id, ended) = self.calls.open(call);
+        self.enter_session(session, id);
         for (old, call) in ended {
             self.forget_call(call.connection, old);
             self.end_unanswered(call, Outcome::Abandoned);
@@ -356,7 +357,7 @@ impl Pipeline {
                 }
             }
         }
-        self.end_session(id);
+        self.end_session(id, true);
     }
 
     /// The wires whose requests are answered towards `to`. Before the first answer these are the connection itself

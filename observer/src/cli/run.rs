@@ -30,7 +30,7 @@ impl Run {
     /// Does it. The server is up before the probes are, so that `/readyz` can say that they are not.
     pub fn run(self) -> Result<(), Error> {
         let filter = self.filter.filter()?;
-        let prometheus = Prometheus::new()?;
+        let prometheus = Prometheus::default();
         let listener = http::listen(self.listen)?;
         let address = listener.local_addr().unwrap_or(self.listen);
         let readiness = http::serve(listener, prometheus.registry())?;

@@ -242,10 +242,7 @@ impl View {
                 line.put_known("command", non_empty(&self.command(process)));
             }
             line.put_known("address", peer.address);
-            line.put_known(
-                "container",
-                peer.process.as_deref().and_then(|process| process.container.as_deref()),
-            );
+            peer.process.as_deref().into_iter().for_each(|process| place(line, process));
         });
     }
 
@@ -264,6 +261,22 @@ impl View {
         let one_line = text.replace(['\n', '\r'], " ");
         Some(Value::json(one_line).unwrap_or_else(|| Value::Text(text.into())))
     }
+}
+
+/// Where a process runs and for whom.
+fn place(line: &mut Object, process: &Process) {
+    line.put_known("container", process.container.as_deref());
+    line.put_known("container_name", process.container_name());
+    line.put_known("image", process.image());
+    line.put_known("runtime", process.runtime());
+    line.put_known("pod", process.pod());
+    line.put_known("pod_uid", process.pod_uid());
+    line.put_known("qos", process.home.qos.as_deref());
+    line.put_known("namespace", process.namespace());
+    line.put_known("workload", process.workload().map(ToString::to_string));
+    line.put_known("unit", process.home.unit.as_deref());
+    line.put_known("uid", process.home.uid);
+    line.put_known("user", process.home.user.as_deref());
 }
 
 /// A value as it was on the wire, or text.

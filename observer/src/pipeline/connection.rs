@@ -95,6 +95,8 @@ pub struct Way {
     pub unread: u64,
     /// Whether the kernel may have skipped bytes as it was told to: then a gap is a new beginning.
     pub may_skip: bool,
+    /// Whether bytes of it are missing: any request may have been in them.
+    pub torn: bool,
 }
 
 /// A message that waits until its sender is known.

@@ -1,5 +1,6 @@
 //! Every bound of the pipeline, with its default and its reason, and the table type that keeps one.
 
+use std::borrow::Borrow;
 use std::collections::{BTreeMap, hash_map::Entry};
 use std::hash::Hash;
 use std::sync::Arc;
@@ -22,6 +23,10 @@ pub struct Limits {
     pub same_stream_for: Duration,
     /// Processes known at once: above the default `pid_max` of a small host, a few MB.
     pub processes: usize,
+    /// Containers known at once: Kubernetes runs up to 110 pods on a node by default, in all some 500 containers.
+    pub containers: usize,
+    /// Pods known at once.
+    pub pods: usize,
     /// Calls in flight at once, all connections together.
     pub calls: usize,
     /// Completed calls that wait for the other end's times.
@@ -110,6 +115,8 @@ impl Default for Limits {
             recent_streams: 4096,
             same_stream_for: Duration::from_secs(10),
             processes: 32_768,
+            containers: 4096,
+            pods: 1024,
             calls: 65_536,
             settling: 16_384,
             settling_for: Duration::from_millis(500),
@@ -197,7 +204,7 @@ pub struct Table<K, V> {
     limit: usize,
 }
 
-impl<K: Copy + Eq + Hash, V> Table<K, V> {
+impl<K: Clone + Eq + Hash, V> Table<K, V> {
     /// An empty table for at most `limit` entries.
     pub fn new(limit: usize) -> Self {
         Self { entries: Default::default(), order: BTreeMap::new(), next: 0, limit: limit.max(1) }
@@ -209,8 +216,8 @@ impl<K: Copy + Eq + Hash, V> Table<K, V> {
     pub fn insert(&mut self, key: K, value: V) -> Option<(K, V)> {
         let number = self.next;
         self.next += 1;
-        self.order.insert(number, key);
-        match self.entries.entry(key) {
+        self.order.insert(number, key.clone());
+        match self.entries.entry(key.clone()) {
             Entry::Occupied(mut occupied) => {
                 let (old_number, old) = occupied.insert((number, value));
                 self.order.remove(&old_number);
@@ -236,7 +243,10 @@ impl<K: Copy + Eq + Hash, V> Table<K, V> {
     }
 
     /// The value under `key`.
-    pub fn value(&self, key: &K) -> Option<&V> {
+    pub fn value<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> Option<&V>
+    where
+        K: Borrow<Q>,
+    {
         self.entries.get(key).map(|(_, value)| value)
     }
 
@@ -262,7 +272,7 @@ impl<K: Copy + Eq + Hash, V> Table<K, V> {
         if let Some((number, _)) = self.entries.get_mut(key) {
             self.order.remove(number);
             *number = self.next;
-            self.order.insert(self.next, *key);
+            self.order.insert(self.next, key.clone());
             self.next += 1;
         }
     }

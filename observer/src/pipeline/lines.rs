@@ -206,86 +206,7 @@ impl Pipeline {
     /// Whether an answer came later than the request. One that was held is older than requests that came since, and
     /// the request it belongs to may be lost.
     fn may_answer(&self, answer: &Envelope, call: CallId) -> bool {
-        self.calls.call(call).is_some_and(|open| open.first_byte.at <= answer.last_byte.at)
-    }
-
-    /// The call that an answer towards `to` ends.
-    fn find_asked(&mut self, id: ConnectionId, to: End, answer_id: &Id) -> Option<CallId> {
-        let answers = Wire { connection: id, from: to.other() };
-        let asked_on =
-            |wire: Wire| CallKey::new(Scope::Connection(wire.connection), AskedBy::End(wire.from), answer_id);
-        let same = Wire { connection: id, from: to };
-        if let Some(call) = self.calls.find(&asked_on(same), answer_id) {
-            return Some(call);
-        }
-        if let Some(partner) = self.wires.partner(answers) {
-            return self.calls.find(&asked_on(partner), answer_id);
-        }
-        let requests = self.find_partner(answers, &asked_on, answer_id)?;
-        self.join_wires(answers, requests);
-        self.calls.find(&asked_on(requests), answer_id)
-    }
-
-    /// The wire on which the reader of these answers asked their sender. Where the sender is not the process that
-    /// was asked (an output filter behind the server), the only wire that can be meant.
-    fn find_partner(&self, answers: Wire, asked_on: &impl Fn(Wire) -> CallKey, id: &Id) -> Option<Wire> {
-        let connection = self.connections.value(&answers.connection)?;
-        let sender = connection.process(answers.from)?;
-        let reader = connection.process(answers.from.other())?;
-        let candidates: Vec<Wire> = self
-            .wires
-            .of_process(reader)
-            .filter(|other| *other != answers.connection)
-            .filter_map(|other| {
-                let from = self.connections.value(&other)?.end_of(reader)?;
-                Some(Wire { connection: other, from })
-            })
-            .filter(|wire| self.wires.partner(*wire).is_none())
-            .filter(|wire| self.calls.find(&asked_on(*wire), id).is_some())
-            .collect();
-        let asked = |wire: &Wire| {
-            self.connections.value(&wire.connection).and_then(|other| other.process(wire.from.other()))
-        };
-        if let Some(direct) = candidates.iter().find(|wire| asked(wire) == Some(sender)) {
-            return Some(*direct);
-        }
-        match candidates.as_slice() {
-            [only] => Some(*only),
-            _ => None,
-        }
-    }
-
-    /// Progress may be told of before anything was answered: of a call on the same connection, or on another to the
-    /// same process.
-    fn find_wire_by_progress(&self, same: Wire, answers: Wire, message: &Message) -> Option<Wire> {
-        let token = message.member(Member::ProgressToken).and_then(as_id)?;
-        let asked_on = |wire: Wire| {
-            CallKey::of_progress(Scope::Connection(wire.connection), AskedBy::End(wire.from), &token)
-        };
-        if self.calls.find(&asked_on(same), &token).is_some() {
-            return Some(same);
-        }
-        let sender = self.connections.value(&answers.connection)?.process(answers.from)?;
-        let found = self.find_partner(answers, &asked_on, &token)?;
-        (self.connections.value(&found.connection)?.process(found.from.other()) == Some(sender))
-            .then_some(found)
-    }
-
-    fn join_wires(&mut self, answers: Wire, requests: Wire) {
-        self.wires.join(answers, requests);
-        let Some(asked) = self.connections.value(&requests.connection) else { return };
-        let (label, parties) = (asked.label, asked.parties.clone());
-        let client = asked.client.map(|client| client == requests.from);
-        if let Some(connection) = self.connections.value_mut(&answers.connection) {
-            connection.parties.fill_from(&parties);
-            if let Some(asker_is_client) = client {
-                let reader = answers.from.other();
-                connection.client = Some(if asker_is_client { reader } else { reader.other() });
-            }
-        }
-        if label == Label::Mcp {
-            self.set_label(answers.connection, Label::Mcp);
-        }
+        self.calls.call(call).is_some_and(|open| open.first_byte.at <= answer.first_byte.at)
     }
 
     fn notify_line(&mut self, id: ConnectionId, to: End, envelope: &Envelope, message: &Message) {
@@ -344,48 +265,6 @@ impl Pipeline {
             }
             _ => {}
         }
-    }
-
-    /// The reader on `to` met the end of its wire: what it asked is not answered any more.
-    pub(super) fn end_wire(&mut self, id: ConnectionId, to: End) {
-        self.release_held(id, to);
-        for wire in self.asked_wires(id, to) {
-            for call in self.asked_on(wire) {
-                if let Some(open) = self.calls.close(call) {
-                    self.forget_call(wire.connection, call);
-                    self.end_unanswered(open, Outcome::Abandoned);
-                }
-            }
-        }
-        self.end_session(id, true);
-    }
-
-    /// The wires whose requests are answered towards `to`. Before the first answer these are the connection itself
-    /// and all wires between the same processes.
-    fn asked_wires(&self, id: ConnectionId, to: End) -> Vec<Wire> {
-        if let Some(partner) = self.wires.partner(Wire { connection: id, from: to.other() }) {
-            return vec![partner];
-        }
-        let own = Wire { connection: id, from: to };
-        let Some(connection) = self.connections.value(&id) else { return Vec::new() };
-        let (Some(reader), Some(writer)) = (connection.process(to), connection.process(to.other())) else {
-            return vec![own];
-        };
-        let crosswise = self.wires.of_process(reader).filter(|other| *other != id).filter_map(|other| {
-            let connection = self.connections.value(&other)?;
-            let from = connection.end_of(reader)?;
-            let wire = Wire { connection: other, from };
-            let asked = connection.process(from.other());
-            (asked == Some(writer) && self.wires.partner(wire).is_none()).then_some(wire)
-        });
-        std::iter::once(own).chain(crosswise).collect()
-    }
-
-    /// The open calls of a wire.
-    fn asked_on(&self, wire: Wire) -> Vec<CallId> {
-        let calls = self.connections.value(&wire.connection).map(|connection| &connection.calls);
-        let asked = |call: &CallId| self.calls.call(*call).is_some_and(|open| open.asker == wire.from);
-        calls.into_iter().flatten().copied().filter(asked).collect()
     }
 
     pub(super) fn unanswerable(

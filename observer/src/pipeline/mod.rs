@@ -10,7 +10,8 @@
 //! The stages are the folders; the files beside them join the stages: [`reader`] for one flow, `feed` for one
 //! record, `early` for sends that wait for their receiver, `ends` for what is over, `lines` and `http` for one message,
 //! `exchanges` for one response, `completion` for one call, `settle` for a call seen from both ends, `sessions`,
-//! `parties` and `unseen_endpoint` for what surrounds it, `rounds`, `tasks`, `subscriptions` and `relays` for calls that belong together.
+//! `parties`, `partners` and `unseen_endpoint` for what surrounds it, `rounds`, `tasks`, `subscriptions` and `relays` for
+//! calls that belong together.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::indexing_slicing, clippy::unwrap_used)]
 #![deny(clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking"))]
@@ -33,6 +34,7 @@ pub mod mcp;
 pub mod observation;
 pub mod pairing;
 mod parties;
+mod partners;
 pub mod private;
 pub mod reader;
 pub mod reassembly;
@@ -139,7 +141,7 @@ impl Pipeline {
         let limits = &settings.limits;
         Self {
             now: Timestamp::default(),
-            processes: Processes::new(limits.processes),
+            processes: Processes::new(limits),
             servers: Table::new(limits.processes),
             twins: Twins::new(limits.streams),
             opened: Table::new(limits.recent_streams),

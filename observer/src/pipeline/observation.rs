@@ -11,7 +11,7 @@ use super::jsonrpc::Id;
 use super::private::Private;
 use super::time::Timestamp;
 
-pub use super::attribution::Process;
+pub use super::attribution::{Home, Process, Workload};
 pub use super::mcp::meta::{Subject, TraceContext};
 pub use super::mcp::method::CallDirection;
 pub use super::mcp::ties::TaskStatus;

@@ -77,7 +77,8 @@ impl Settling {
         let queue = self.waiting.value_mut(&twin)?;
         let same = |other: &Waiting| other.ended.call.id == call.id && other.ended.call.method == call.method;
         let exact = queue.iter().position(|other| same(other) && other.position == position);
-        let index = exact.or_else(|| queue.iter().position(same))?;
+        let index = exact
+            .or_else(|| queue.iter().position(|other| same(other) && overlap(&other.ended.call, call)))?;
         let other = queue.remove(index)?;
         if queue.is_empty() {
             self.waiting.remove(&twin);
@@ -104,6 +105,12 @@ impl Settling {
     }
 }
 
+/// Whether one call began before the other was over. An id that is used again is another call's, later.
+fn overlap(one: &Call, other: &Call) -> bool {
+    let (first, second) = if one.at <= other.at { (one, other) } else { (other, one) };
+    first.duration().is_none_or(|lasted| second.at <= first.at.after(lasted))
+}
+
 fn merge_ended(one: Ended, other: Ended) -> Ended {
     let (request, answer) = if one.answer == AnswerTies::default() {
         (one.request, other.answer)
@@ -117,11 +124,10 @@ fn merge_ended(one: Ended, other: Ended) -> Ended {
 fn merge(one: Call, other: Call) -> Call {
     // The client's half began first; it has the client's time.
     let (first, second) = if one.client_duration.is_some() { (one, other) } else { (other, one) };
-    let (outcome, error_code) = if is_answered(first.outcome) || !is_answered(second.outcome) {
-        (first.outcome, first.error_code)
-    } else {
-        (second.outcome, second.error_code)
-    };
+    // Of two answers the one counts that was read whole: a hole in the other may have hidden how it ended.
+    let rank = |call: &Call| (is_answered(call.outcome), std::cmp::Reverse(call.certainty));
+    let surer = if rank(&second) > rank(&first) { &second } else { &first };
+    let (outcome, error_code) = (surer.outcome, surer.error_code);
     Call {
         at: first.at.min(second.at),
         outcome,
@@ -133,6 +139,8 @@ fn merge(one: Call, other: Call) -> Call {
         server: merge_peer(second.server, first.server),
         revision: first.revision.or(second.revision),
         session: first.session.or(second.session),
+        subject: first.subject.or(second.subject),
+        trace: first.trace.or(second.trace),
         progress: first.progress.max(second.progress),
         certainty: better(first.certainty, second.certainty),
         response_bytes: first.response_bytes.max(second.response_bytes),

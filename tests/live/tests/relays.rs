@@ -29,7 +29,7 @@ fn a_wrapper_of_standard_input_and_output() -> Result<()> {
     let mut wrapper = node(&relays.join("wrapper.mjs"));
     let server = Sdk::Python.server(&programs()?.peers, Transport::Stdio, &programs()?.certificates);
     wrapper.arg(server.get_program()).args(server.get_args());
-    passes_on(|steps| Ok(Running::start(&mut stdio_client(steps, &wrapper)?)?.finish()?), 1)
+    passes_on(|steps| Running::start(&mut stdio_client(steps, &wrapper)?)?.finish(), 1, "stdio")
 }
 
 #[test]
@@ -37,7 +37,7 @@ fn from_standard_input_and_output_to_http() -> Result<()> {
     let (peers, certificates) = (&programs()?.peers, &programs()?.certificates);
     let mut server = Running::<Line>::start(&mut Sdk::Python.server(peers, Transport::Http, certificates))?;
     let remote = mcp_remote(server.port()?)?;
-    passes_on(|steps| Ok(Running::start(&mut stdio_client(steps, &remote)?)?.finish()?), 1)
+    passes_on(|steps| Running::start(&mut stdio_client(steps, &remote)?)?.finish(), 1, "stdio")
 }
 
 #[test]
@@ -48,18 +48,44 @@ fn from_http_to_standard_input_and_output() -> Result<()> {
         let address = (Transport::Http, gateway.port);
         Running::start(&mut Sdk::Node.http_client(peers, steps, address, certificates))?.finish()
     };
-    passes_on(ask, 1)
+    passes_on(ask, 1, "streamable_http")
+}
+
+#[test]
+fn from_web_socket_to_standard_input_and_output() -> Result<()> {
+    let gateway = Gateway::start("ws")?;
+    let ask = |steps: &[String]| {
+        let mut client = node(&programs()?.peers.node.join("client.mjs"));
+        client.env("NODE_OPTIONS", "--experimental-websocket").arg("--ws");
+        client.args(["--url", &format!("ws://127.0.0.1:{}/message", gateway.port)]);
+        steps.iter().for_each(|step| drop(client.args(["--call", step])));
+        Running::start(&mut client)?.finish()
+    };
+    passes_on(ask, 1, "websocket")
+}
+
+#[test]
+fn through_a_proxy_that_compresses() -> Result<()> {
+    let (peers, certificates) = (&programs()?.peers, &programs()?.certificates);
+    let mut server = Running::<Line>::start(&mut Sdk::Python.server(peers, Transport::Http, certificates))?;
+    let mut proxy = node(&relays()?.join("compressing.mjs"));
+    let mut proxy = Running::<Line>::start(proxy.arg(server.port()?.to_string()))?;
+    let address = (Transport::Http, proxy.port()?);
+    let ask = |steps: &[String]| {
+        Running::start(&mut Sdk::Node.http_client(peers, steps, address, certificates))?.finish()
+    };
+    passes_on(ask, 1, "streamable_http")
 }
 
 #[test]
 fn three_hops_are_one_call() -> Result<()> {
     let gateway = Gateway::start("streamableHttp")?;
     let remote = mcp_remote(gateway.port)?;
-    passes_on(|steps| Ok(Running::start(&mut stdio_client(steps, &remote)?)?.finish()?), 2)
+    passes_on(|steps| Running::start(&mut stdio_client(steps, &remote)?)?.finish(), 2, "stdio")
 }
 
 /// Lets a client ask through so many relays: each of its calls is one, with as many hops.
-fn passes_on(ask: impl Fn(&[String]) -> Result<Vec<Line>>, relays: usize) -> Result<()> {
+fn passes_on(ask: impl Fn(&[String]) -> Result<Vec<Line>>, relays: usize, transport: &str) -> Result<()> {
     let mut observer = Observer::start(&[])?;
     let lines = ask(&STEPS.map(str::to_owned))?;
     let is_tool = |call: &&Call| call.method == "tools/call";
@@ -77,7 +103,8 @@ fn passes_on(ask: impl Fn(&[String]) -> Result<Vec<Line>>, relays: usize) -> Res
         seen.into_iter().partition(|call| call["client"]["pid"] == client);
     ensure!(outermost.len() == made.len(), "the client's own: {outermost:#?}");
     for call in &outermost {
-        ensure!(call["relay"].is_null(), "passes on nothing: {call}");
+        ensure!(call["relay"].is_null() && call["certainty"] == "whole", "passes on nothing: {call}");
+        ensure!(call["transport"] == transport, "{transport}: {call}");
     }
     for call in &made {
         let same = |seen: &&&Value| call.id.as_ref() == Some(&seen["id"]) && seen["outcome"] == *call.outcome;
@@ -134,7 +161,10 @@ impl Gateway {
         let server: Vec<_> = words.map(|word| word.to_string_lossy()).collect();
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
         let mut gateway = node(&relays()?.join("node_modules/supergateway/dist/index.js"));
-        gateway.args(["--stdio", &server.join(" "), "--outputTransport", transport, "--stateful"]);
+        gateway.args(["--stdio", &server.join(" "), "--outputTransport", transport]);
+        if transport == "streamableHttp" {
+            gateway.arg("--stateful");
+        }
         gateway.args(["--logLevel", "none", "--port", &port.to_string()]).stderr(Stdio::null());
         let process = Running::start(&mut gateway)?;
         wait_for_listener(port)?;

@@ -41,6 +41,8 @@ pub fn call() -> Call {
         client: peer("mcp", "0.1.0", 4242, "/usr/bin/python3", "client.py"),
         server: peer("everything", "1.0", 4243, "/usr/bin/node", "server.js"),
         certainty: Certainty::Whole,
+        attributes: Vec::new(),
+        headers: Private::new(Default::default()),
         links: Default::default(),
         arguments: None,
         result: None,

@@ -72,7 +72,7 @@ impl Pipeline {
         self.note_answered(&open, answer);
         let whole = open.whole && answer.message.whole && !damaged;
         let id_read = !answer.message.id_inferred && answer.message.id != MessageId::Absent;
-        let certainty = match (whole, id_read && !open.inferred) {
+        let certainty = match (whole, id_read && !open.inferred && !answer.envelope.may_be_two) {
             (true, _) => Certainty::Whole,
             (false, true) => Certainty::TimesOnly,
             (false, false) => Certainty::Inferred,
@@ -102,7 +102,11 @@ impl Pipeline {
     ) {
         let Some(open) = self.calls.close(call) else { return };
         self.forget_call(open.connection, call);
-        let certainty = if outcome == Outcome::Ok { Certainty::Inferred } else { Certainty::Whole };
+        let certainty = match (outcome, open.whole, open.inferred) {
+            (Outcome::Ok, ..) | (_, _, true) => Certainty::Inferred,
+            (_, true, false) => Certainty::Whole,
+            (_, false, false) => Certainty::TimesOnly,
+        };
         let end = Ending { outcome, error_code, certainty };
         self.complete(open, Some((connection, to, envelope)), None, end);
     }
@@ -124,6 +128,7 @@ impl Pipeline {
             let parties = [self.peer_of(connection, End::A), self.peer_of(connection, End::B)];
             let outcome = open.outcome_without_answer(Outcome::Abandoned);
             let end = Ending { outcome, error_code: None, certainty: Certainty::Inferred };
+            self.leave_session(open.session, open.number);
             let hops = self.take_hops(open.number);
             let ended = self.build(open, None, None, &end, (parties, hops));
             self.show(ended);
@@ -137,6 +142,7 @@ impl Pipeline {
         message: Option<&Message>,
         end: Ending,
     ) {
+        self.leave_session(open.session, open.number);
         let connection = open.connection;
         let position = open.first_byte.position;
         let peers = [End::A, End::B].map(|own| {
@@ -182,7 +188,10 @@ impl Pipeline {
             let local = asked.process.is_some() && !matches!(connection.medium, Medium::Tls(_));
             answer_sent_at = flow.sent_at(envelope.last_byte).or(local.then_some(envelope.last_byte.at));
             answer_received_at = flow.received_at(envelope.last_byte);
-            first_answer_at = first_answer_at.or(flow.received_at(envelope.first_byte));
+            // The beginning of a text whose end has the id may be that of another.
+            let begins_here = !(envelope.may_be_two && message.is_none_or(|message| message.id_inferred));
+            let first = flow.received_at(envelope.first_byte).filter(|_| begins_here);
+            first_answer_at = first_answer_at.or(first);
         }
         let between = |from, to| Some(super::time::Timestamp::since(to?, from?));
         let (client, server, asker_is_client) = match open.direction {
@@ -217,6 +226,8 @@ impl Pipeline {
             client,
             server,
             certainty: end.certainty,
+            attributes: Vec::new(),
+            headers: open.headers,
             links,
             arguments: open.arguments,
             result: message.and_then(|message| super::lines::raw(message, Member::Result)),
@@ -241,7 +252,7 @@ impl Pipeline {
 
     /// The socket on which the plaintext of `id` travels, and the end at which `id` is read, if the other end is
     /// on this host too.
-    fn shared_socket(&self, id: ConnectionId) -> Option<(ConnectionId, End)> {
+    pub(super) fn shared_socket(&self, id: ConnectionId) -> Option<(ConnectionId, End)> {
         let place = self.connections.value(&id)?.socket?;
         let end = place.end?;
         let socket = self.connections.value(&place.connection)?;

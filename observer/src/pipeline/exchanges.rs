@@ -19,7 +19,8 @@ impl Pipeline {
         self.note_exchanged(id, &mut exchange);
         let status = exchange.response.as_ref().map_or(0, |response| response.status);
         let failed = outcome::of_status(status);
-        let envelope = Envelope { first_byte: last_byte, last_byte, carrier: Carrier::HttpBody, bytes: 0 };
+        let carrier = Carrier::HttpBody;
+        let envelope = Envelope { first_byte: last_byte, last_byte, carrier, bytes: 0, may_be_two: false };
         for call in self.calls_of(id, exchange.number) {
             match failed {
                 // The client sends it again, elsewhere.
@@ -43,6 +44,7 @@ impl Pipeline {
     fn forget_redirected(&mut self, call: CallId) {
         if let Some(open) = self.calls.close(call) {
             self.forget_call(open.connection, call);
+            self.leave_session(open.session, call);
         }
     }
 

@@ -51,6 +51,9 @@ impl Pipeline {
         while let Some(call) = self.settling.pop_due(Timestamp::from_nanos(u64::MAX)) {
             self.show(call);
         }
+        while let Some(parting) = self.parting.pop(Timestamp::from_nanos(u64::MAX)) {
+            self.part(parting, true);
+        }
         self.tell_holes(at);
         in_flight
     }
@@ -112,6 +115,9 @@ impl Pipeline {
         }
         if self.holes_due().is_some_and(|due| due <= self.now) {
             self.tell_holes(self.now);
+        }
+        while let Some(parting) = self.parting.pop(self.now) {
+            self.part(parting, false);
         }
         while let Some(id) = self.closing.pop(self.now) {
             self.forget_connection(id);
@@ -220,13 +226,15 @@ impl Pipeline {
         let (mut restarted, mut holes) = (false, (0, 0));
         let way = connection.way_mut(to);
         let (flow, reader, unread) = (&mut way.flow, &mut way.reader, &mut way.unread);
-        let (may_skip, torn) = (&mut way.may_skip, &mut way.torn);
+        let (may_skip, ids) = (&mut way.may_skip, &mut way.ids);
         flow.push(moved, limits.send_marks, &mut |piece| {
             let reader = reader.get_or_insert_with(|| Box::new(super::reader::Reader::new(limits, payloads)));
             if let Piece::Data { data, .. } = piece {
                 *unread += data.len() as u64;
             }
-            *torn |= matches!(piece, Piece::Gap { .. });
+            if let Piece::Gap { at, .. } = piece {
+                ids.tear(at);
+            }
             if *may_skip && matches!(piece, Piece::Gap { .. }) {
                 // The kernel skipped bytes as it was told to, and found something that it wants looked at.
                 reader.restart();
@@ -239,6 +247,9 @@ impl Pipeline {
                 reader.push(piece, limits, lines, &mut found);
             }
         });
+        if holes.0 > 0 {
+            self.tear_session(id, to);
+        }
         if self.label(id) == Label::Mcp {
             self.note_holes(id, holes);
         }

@@ -118,6 +118,8 @@ pub struct Limits {
     pub probe_for: Duration,
     /// How often it is told how many calls are in flight, at most.
     pub in_flight_every: Duration,
+    /// Request headers kept for what the user asks of them, by their names in lower case: sixteen at most.
+    pub kept_headers: Arc<[Box<str>]>,
 }
 
 impl Default for Limits {
@@ -172,6 +174,7 @@ impl Default for Limits {
             watched: 1024,
             probe_for: Duration::from_secs(1),
             in_flight_every: Duration::from_secs(1),
+            kept_headers: Arc::default(),
         }
     }
 }

@@ -10,9 +10,10 @@
 //!
 //! The stages are the folders; the files beside them join the stages: [`reader`] for one flow, `feed` for one
 //! record, `early` for sends that wait for their receiver, `ends` for what is over, `lines` and `http` for one message,
-//! `exchanges` for one response, `completion` for one call, `settle` for a call seen from both ends, `sessions`,
-//! `lifecycle`, `parties`, `partners` and `unseen_endpoint` for what surrounds it, `rounds`, `tasks`, `subscriptions` and
-//! `relays` for calls that belong together, `steps` and `auth` for what it tells of servers.
+//! `exchanges` for one response, `proof` for what holes leave of them, `completion` for one call, `settle` for a call
+//! seen from both ends, `sessions`, `lifecycle`, `parties`, `partners` and `unseen_endpoint` for what surrounds it,
+//! `rounds`, `tasks`, `subscriptions` and `relays` for calls that belong together, `steps` and `auth` for what it tells
+//! of servers.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::indexing_slicing, clippy::unwrap_used)]
 #![deny(clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking"))]
@@ -39,6 +40,7 @@ pub mod pairing;
 mod parties;
 mod partners;
 pub mod private;
+mod proof;
 pub mod reader;
 pub mod reassembly;
 mod relays;
@@ -70,6 +72,7 @@ use mcp::step::Progress;
 use observation::Observation;
 use pairing::Calls;
 use pairing::expiry::Due;
+use pairing::ids::Ids;
 use reader::Found;
 use reassembly::stdio_pair::Wires;
 use reassembly::twin::{ConnectionId, End, Twins};
@@ -119,6 +122,8 @@ pub struct Pipeline {
     torn_until: Timestamp,
     /// Connections one way of which has ended.
     closing: Due<ConnectionId>,
+    /// Sessions that are over, until their calls are.
+    parting: Due<sessions::Parting>,
     /// Processes that have ended, until the last of what they wrote was read.
     gone: Due<ProcessId>,
     observations: VecDeque<Observation>,
@@ -138,6 +143,14 @@ struct HttpSession {
     shown: u64,
     /// Whether its `initialize` was answered.
     started: bool,
+    /// Ids of the client's requests.
+    client_ids: Ids,
+    /// Ids of the server's requests.
+    server_ids: Ids,
+    /// Its open calls.
+    calls: BTreeSet<pairing::CallId>,
+    /// It is over; what is to be told of that.
+    over: Option<Box<observation::Session>>,
 }
 
 impl Pipeline {
@@ -167,6 +180,7 @@ impl Pipeline {
             torn: BTreeSet::new(),
             torn_until: Timestamp::default(),
             closing: Due::default(),
+            parting: Due::default(),
             gone: Due::default(),
             observations: VecDeque::new(),
             verdicts: VecDeque::new(),
@@ -196,6 +210,7 @@ impl Pipeline {
             self.early.first(),
             self.holes_due(),
             self.closing.first(),
+            self.parting.first(),
             self.gone.first(),
             self.servers.deadline(),
         ];

@@ -20,7 +20,7 @@ use super::labels::Labels;
 use super::trace::{Sampler, Tracer};
 use super::{Exporter, Vitals};
 use crate::capture::kernel::StartFacts;
-use crate::pipeline::observation::Observation;
+use crate::pipeline::observation::{Observation, Peer};
 use crate::pipeline::time::{Timestamp, WallClock};
 
 /// Between two looks for series that have expired.
@@ -37,6 +37,7 @@ pub struct Prometheus {
     exports_spans: bool,
     /// When series that have expired are looked for.
     sweep_at: Option<Timestamp>,
+    clock: Option<WallClock>,
 }
 
 impl Default for Prometheus {
@@ -59,7 +60,21 @@ impl Prometheus {
             tracer: Tracer::new(sampler),
             exports_spans,
             sweep_at: None,
+            clock: None,
         }
+    }
+
+    /// Says when it began: that is when the counters began that are there from the beginning. In a replay they begin
+    /// with the first observation.
+    pub fn begun(mut self, at: Timestamp, clock: WallClock) -> Self {
+        self.set_time(at, clock);
+        self
+    }
+
+    fn set_time(&mut self, at: Timestamp, clock: WallClock) {
+        self.clock = Some(clock);
+        self.labels.set_time(at);
+        self.registry.set_time(clock.unix_ns(at));
     }
 
     /// What a scrape reads.
@@ -91,9 +106,9 @@ impl Exporter for Prometheus {
     }
 
     fn export(&mut self, observation: &Observation, clock: WallClock) -> io::Result<()> {
-        let at = ended_at(observation);
-        self.labels.set_time(at);
-        self.registry.set_time(clock.unix_ns(at));
+        self.set_time(ended_at(observation), clock);
+        let workload = server(observation).map(|peer| self.labels.workload(peer));
+        self.registry.set_workload(workload.unwrap_or_default());
         match observation {
             Observation::Call(call) => self.call(call, clock),
             Observation::Notification(notification) => self.notification(notification),
@@ -122,10 +137,31 @@ impl Exporter for Prometheus {
     }
 
     fn turn(&mut self, vitals: &Vitals<'_>) -> io::Result<()> {
-        self.labels.set_time(vitals.at);
+        if let Some(clock) = self.clock {
+            self.set_time(vitals.at, clock);
+        }
+        self.registry.set_workload(["", ""]);
         self.vitals(vitals);
         self.sweep(vitals.at);
         Ok(())
+    }
+}
+
+/// Of whom it tells.
+fn server(observation: &Observation) -> Option<&Peer> {
+    match observation {
+        Observation::Call(it) => Some(&it.server),
+        Observation::Notification(it) => Some(&it.server),
+        Observation::SessionStarted(it) | Observation::SessionEnded(it) => Some(&it.server),
+        Observation::ServerStarted(it) | Observation::ServerStopped(it) => Some(&it.server),
+        Observation::TaskEnded(it) => Some(&it.server),
+        Observation::Loss(it) => it.stream.as_ref().map(|hole| &hole.server),
+        Observation::ToolsListed(it) => Some(&it.server),
+        Observation::ToolChanged(it) => Some(&it.server),
+        Observation::ProtocolStep(it) => Some(&it.server),
+        Observation::Auth(it) => Some(&it.server),
+        Observation::ServerUsage(it) => Some(&it.server),
+        Observation::Unanswerable(_) | Observation::BlindSpot(_) | Observation::InFlight(_) => None,
     }
 }
 
@@ -155,7 +191,7 @@ mod tests {
     use super::exposition::{Escaping, Format};
     use super::*;
     use crate::capture::kernel::{KernelState, ProgramRuns};
-    use crate::export::testing::{call, ended};
+    use crate::export::testing::{self, call, ended};
     use crate::pipeline::health::Health;
     use crate::pipeline::observation::{
         Call, Hole, Links, Loss, Outcome, Peer, Relay, Server, Subject, TaskEnded, TaskStatus, TraceContext,
@@ -397,6 +433,17 @@ mod tests {
         assert!(count_at(1) > 0);
         assert!(count_at(59) > 0, "the hour is not over");
         assert_eq!(count_at(62), 0);
+    }
+
+    #[test]
+    fn counters_begin_with_the_agent() {
+        let exporter = Prometheus::default().begun(Timestamp::from_nanos(7), testing::CLOCK);
+        let body = exposition::body(&exporter.registry(), Format::OpenMetrics(Escaping::Unsaid));
+        let text = String::from_utf8(body).unwrap();
+        assert_eq!(
+            lines_of(&text, "mcp_observer_records_created"),
+            ["mcp_observer_records_created 1795255200.000000007"]
+        );
     }
 
     #[test]

@@ -214,7 +214,13 @@ pub enum Field {
     Upgrade,
     /// `Sec-WebSocket-Extensions`, in lower case.
     WebSocketExtensions,
+    /// One that the user asks for: its place in `Limits::kept_headers`.
+    Chosen(u8),
 }
+
+/// Values of headers that the user asks for, by their places in `Limits::kept_headers`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ChosenHeaders(pub Box<[(u8, Box<str>)]>);
 
 /// The kept header fields of one head.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -231,6 +237,15 @@ impl Fields {
     /// The value of `field`.
     pub fn value(&self, field: Field) -> Option<&str> {
         self.0.iter().find(|(name, _)| *name == field).map(|(_, value)| &**value)
+    }
+
+    /// Those that the user asks for by these names.
+    pub fn chosen(&self, names: &[Box<str>]) -> ChosenHeaders {
+        let mut chosen = Vec::new();
+        for (place, name) in (0..).zip(names) {
+            chosen.extend(self.value(head::field(name, place)).map(|value| (place, value.into())));
+        }
+        ChosenHeaders(chosen.into())
     }
 }
 

@@ -36,7 +36,9 @@ fn observations(capture: &Capture) -> Vec<Observation> {
         if let Ok(input) = Input::decode(&record.header, &record.payload) {
             pipeline.feed(input);
         }
-        seen.extend(std::iter::from_fn(|| pipeline.next()));
+        // A server that has ended is new if it is seen again.
+        let all = std::iter::from_fn(|| pipeline.next());
+        seen.extend(all.filter(|it| !matches!(it, Observation::ServerStopped(_))));
         while pipeline.next_verdict().is_some() {}
     }
     seen

@@ -4,6 +4,7 @@ mod doctor;
 mod flags;
 mod live;
 mod record;
+mod reference;
 mod replay;
 mod run;
 mod stop;
@@ -50,6 +51,7 @@ enum Command {
     Record(record::Record),
     Replay(replay::Replay),
     Doctor(doctor::Doctor),
+    Reference(reference::Reference),
 }
 
 impl Command {
@@ -60,6 +62,7 @@ impl Command {
             Self::Record(record) => record.run(),
             Self::Replay(replay) => replay.run(),
             Self::Doctor(doctor) => doctor.run(),
+            Self::Reference(reference) => reference.run(),
         }
     }
 }

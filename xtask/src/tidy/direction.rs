@@ -40,7 +40,7 @@ const GLUE: [&str; 19] = [
 ];
 
 /// What stands around the pipeline and is not to be used inside it.
-const OUTSIDE: [&str; 5] = ["agent", "capture", "cli", "config", "export"];
+const OUTSIDE: [&str; 6] = ["agent", "capture", "cli", "config", "export", "expressions"];
 
 /// Checks the paths that a file of `observer/src/pipeline` uses.
 pub fn only_earlier_stages(source: &Source) -> Vec<Finding> {

@@ -1,7 +1,7 @@
 //! Observations as metrics.
 //!
 //! In: observations. Out: a registry that `export::http` serves. `metrics.rs` is the table of all metrics; what sets
-//! them is in `calls.rs` and `own.rs`.
+//! them is in `calls.rs`, `servers.rs` and `own.rs`.
 
 mod calls;
 pub mod exposition;
@@ -10,6 +10,7 @@ mod native;
 mod own;
 pub mod registry;
 pub mod series;
+mod servers;
 
 use std::io;
 use std::time::Duration;
@@ -30,6 +31,7 @@ const PAUSE: Duration = Duration::from_secs(60);
 pub struct Prometheus {
     registry: Registry,
     labels: Labels,
+    servers: servers::Known,
     tracer: Tracer,
     /// Whether some spans are exported, by us.
     exports_spans: bool,
@@ -54,6 +56,7 @@ impl Prometheus {
         Self {
             registry,
             labels: Labels::default(),
+            servers: servers::Known::default(),
             tracer: Tracer::new(sampler),
             exports_spans,
             sweep_at: None,
@@ -88,6 +91,7 @@ impl Prometheus {
             self.registry.retain(|metric, values| {
                 labels.hold(&metric.labels.iter().copied().zip(values.iter()).collect::<Vec<_>>())
             });
+            self.servers.forget(labels);
         }
         if is_due || self.sweep_at.is_none() {
             self.sweep_at = Some(now.after(PAUSE));
@@ -108,15 +112,26 @@ impl Exporter for Prometheus {
         match observation {
             Observation::Call(call) => self.call(call, clock),
             Observation::Notification(notification) => self.notification(notification),
-            Observation::SessionEnded(session) => self.session(session),
+            Observation::SessionEnded(session) => {
+                self.session(session);
+                self.sessions_active(session.transport, -1);
+            }
             Observation::ServerStopped(stopped) => {
+                self.server_stopped(stopped);
                 stopped.server.process.iter().for_each(|process| self.labels.ended(process.id));
             }
             Observation::TaskEnded(it) => self.task(it),
             Observation::Loss(loss) => self.loss(loss),
             Observation::BlindSpot(spot) => self.blind_spot(spot),
-            Observation::SessionStarted(_) | Observation::ServerStarted(_) | Observation::Unanswerable(_) => {
-            }
+            Observation::SessionStarted(session) => self.sessions_active(session.transport, 1),
+            Observation::ServerStarted(started) => self.server_started(started),
+            Observation::ToolsListed(listed) => self.tools_listed(listed),
+            Observation::ToolChanged(changed) => self.tool_changed(changed),
+            Observation::ProtocolStep(step) => self.step(step),
+            Observation::Auth(auth) => self.auth(auth),
+            Observation::ServerUsage(usage) => self.usage(usage),
+            Observation::InFlight(in_flight) => self.in_flight(in_flight),
+            Observation::Unanswerable(_) => {}
         }
         Ok(())
     }
@@ -156,6 +171,12 @@ fn ended_at(observation: &Observation) -> Timestamp {
         Observation::Unanswerable(it) => it.at,
         Observation::Loss(it) => it.at,
         Observation::BlindSpot(it) => it.at,
+        Observation::ToolsListed(it) => it.at,
+        Observation::ToolChanged(it) => it.at,
+        Observation::ProtocolStep(it) => it.at,
+        Observation::Auth(it) => it.at,
+        Observation::ServerUsage(it) => it.at,
+        Observation::InFlight(it) => it.at,
     }
 }
 
@@ -165,7 +186,7 @@ mod tests {
     use super::exposition::{Escaping, Format};
     use super::*;
     use crate::capture::kernel::{KernelState, ProgramRuns};
-    use crate::export::testing::{self, call};
+    use crate::export::testing::{self, call, ended};
     use crate::pipeline::health::Health;
     use crate::pipeline::observation::{
         Call, Hole, Links, Loss, Outcome, Peer, Relay, Server, Subject, TaskEnded, TaskStatus, TraceContext,
@@ -390,7 +411,7 @@ mod tests {
         let mut exporter = Prometheus::default();
         let server = call().server;
         exporter.export(&Observation::Call(Box::new(call())), CLOCK).unwrap();
-        let stopped = Server { at: call().at, server, status: Some(0) };
+        let stopped = Server { server, ..ended(call().at, Some(0)) };
         exporter.export(&Observation::ServerStopped(Box::new(stopped)), CLOCK).unwrap();
         let mut count_at = |minutes: u64| {
             let vitals = Vitals {

@@ -122,6 +122,23 @@ impl Registry {
         self.number(gauge.line(), &values, |value, _| *value += by);
     }
 
+    /// Sets all series of a gauge to 0.
+    pub fn reset<const N: usize>(&self, gauge: Gauge<N>) {
+        let Some(family) = self.0.families.get(gauge.line()) else { return };
+        for series in lock(family).iter_mut() {
+            if let Sample::Number(value, _) = &mut series.sample {
+                *value = 0.0;
+            }
+        }
+    }
+
+    /// Forgets a series of a gauge, of which there is nothing more to tell.
+    pub fn remove<const N: usize>(&self, gauge: Gauge<N>, values: [&str; N]) {
+        if let Some(family) = self.0.families.get(gauge.line()) {
+            lock(family).retain(|series| !series.values.are(&values));
+        }
+    }
+
     /// Forgets all series of a gauge, which is about to be set anew.
     pub fn clear<const N: usize>(&self, gauge: Gauge<N>) {
         if let Some(family) = self.0.families.get(gauge.line()) {

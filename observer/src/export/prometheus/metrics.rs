@@ -83,7 +83,7 @@ pub const METRICS: &[Metric] = &[
     histogram(
         "mcp_protocol_step_duration_seconds",
         OPERATION_BUCKETS,
-        &["server", "step"],
+        &["server", "namespace", "pod", "step"],
         "From sending the first request of one step of the protocol to that of the next, once for each conversation.",
     ),
     gauge(
@@ -94,12 +94,12 @@ pub const METRICS: &[Metric] = &[
     gauge("mcp_sessions_active", &["transport"], "Sessions that have begun, and not ended."),
     counter(
         "mcp_server_starts_total",
-        &["server"],
+        &["server", "namespace", "pod"],
         "Server processes that were started while the observer ran, without those only asked what they are.",
     ),
     counter(
         "mcp_server_stops_total",
-        &["server", "reason"],
+        &["server", "namespace", "pod", "reason"],
         "Ends of server processes, without those only asked what they are.",
     ),
     gauge("mcp_server_uptime_seconds", &["server"], "How long the oldest of a server's processes has run."),
@@ -115,13 +115,13 @@ pub const METRICS: &[Metric] = &[
     ),
     counter(
         "mcp_auth_requests_total",
-        &["server", "scheme", "result"],
+        &["server", "namespace", "pod", "scheme", "result"],
         "HTTP requests with MCP, by the scheme of their authorization and whether they were let in.",
     ),
-    gauge("mcp_tools_listed", &["server"], "Tools in the server's last list."),
+    gauge("mcp_tools_listed", &["server", "namespace", "pod"], "Tools in the server's last list."),
     counter(
         "mcp_tool_definition_changes_total",
-        &["server"],
+        &["server", "namespace", "pod"],
         "Tools of which a server's list told something else than before.",
     ),
     counter("mcp_observer_records_total", &[], "Records taken from the kernel or a capture file."),

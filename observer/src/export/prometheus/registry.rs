@@ -139,13 +139,6 @@ impl Registry {
         }
     }
 
-    /// Forgets all series of a gauge, which is about to be set anew.
-    pub fn clear<const N: usize>(&self, gauge: Gauge<N>) {
-        if let Some(family) = self.0.families.get(gauge.line()) {
-            lock(family).clear();
-        }
-    }
-
     /// Counts a value, which was perhaps measured in a trace.
     pub fn observe<const N: usize>(
         &self,

@@ -155,7 +155,8 @@ impl Drop for Host {
     }
 }
 
-/// A client that starts its server: both are in the container.
-const TALK: [&str; 3] = ["stdio", "--calls", "3"];
+/// A client that starts its server: both are in the container. They live long enough to be looked at on a busy host, as
+/// servers do.
+const TALK: [&str; 5] = ["stdio", "--calls", "3", "--delay-ms", "500"];
 const SOCKET: &str = "run/containerd/containerd.sock";
 const DEADLINE: Duration = Duration::from_secs(60);

@@ -56,15 +56,7 @@ pub fn install_conformance(programs: &Path) -> Result<Conformance> {
 
 /// Installs the programs that pass MCP on, if they are missing: returns their folder. `programs` as for [`install`].
 pub fn install_relays(programs: &Path) -> Result<PathBuf> {
-    let build_directory =
-        programs.parent().with_context(|| format!("{} is no folder", programs.display()))?;
-    let place = build_directory.join("peers");
-    std::fs::create_dir_all(&place)?;
-    let lock = File::create(place.join("lock"))?;
-    lock.lock()?;
-    let relays = place.join("relays");
-    install_scripts("relays", &relays)?;
-    Ok(relays)
+    place(programs)?.scripts("relays", &sources().join("relays"))
 }
 
 /// The folder of the scripts and lock files.

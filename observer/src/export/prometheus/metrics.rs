@@ -79,7 +79,11 @@ pub const METRICS: &[Metric] = &[
         &["server", "namespace", "pod", "method", "direction"],
         "Messages that want no answer.",
     ),
-    gauge("mcp_calls_in_flight", &["server"], "Requests without an answer, counted once a second."),
+    gauge(
+        "mcp_calls_in_flight",
+        &["server", "namespace", "pod"],
+        "Requests without an answer, counted once a second.",
+    ),
     histogram(
         "mcp_protocol_step_duration_seconds",
         OPERATION_BUCKETS,
@@ -102,15 +106,19 @@ pub const METRICS: &[Metric] = &[
         &["server", "namespace", "pod", "reason"],
         "Ends of server processes, without those only asked what they are.",
     ),
-    gauge("mcp_server_uptime_seconds", &["server"], "How long the oldest of a server's processes has run."),
+    gauge(
+        "mcp_server_uptime_seconds",
+        &["server", "namespace", "pod"],
+        "How long the oldest of a server's processes has run.",
+    ),
     gauge(
         "mcp_server_memory_bytes",
-        &["server"],
+        &["server", "namespace", "pod"],
         "Resident memory of a server's processes, without their children.",
     ),
     counter(
         "mcp_server_cpu_seconds_total",
-        &["server"],
+        &["server", "namespace", "pod"],
         "Processor time of a server's processes, without their children.",
     ),
     counter(

@@ -132,10 +132,10 @@ impl Registry {
         }
     }
 
-    /// Forgets a series of a gauge, of which there is nothing more to tell.
-    pub fn remove<const N: usize>(&self, gauge: Gauge<N>, values: [&str; N]) {
+    /// Forgets a series of a gauge, of which there is nothing more to tell. `values` are all that it has.
+    pub fn remove<const N: usize>(&self, gauge: Gauge<N>, values: &[&str]) {
         if let Some(family) = self.0.families.get(gauge.line()) {
-            lock(family).retain(|series| !series.values.are(&values));
+            lock(family).retain(|series| !series.values.are(values));
         }
     }
 

@@ -27,14 +27,17 @@ const CHANGES: Counter<1> = Counter::new("mcp_tool_definition_changes_total");
 /// What the metrics of servers are made up from.
 #[derive(Debug, Default)]
 pub(super) struct Known {
-    /// What each process takes, under the label value of its server.
-    processes: BTreeMap<ProcessId, (Box<str>, Taken)>,
-    /// Processor time by label value, ended processes included.
-    cpu: BTreeMap<Box<str>, Duration>,
+    /// What each process takes.
+    processes: BTreeMap<ProcessId, (Key, Taken)>,
+    /// Processor time, ended processes included.
+    cpu: BTreeMap<Key, Duration>,
     /// Servers and sessions that are active, by transport.
     servers: BTreeMap<&'static str, i64>,
     sessions: BTreeMap<&'static str, i64>,
 }
+
+/// A server by its label values: its name, and where it runs.
+type Key = [Box<str>; 3];
 
 /// What a process takes.
 #[derive(Clone, Copy, Debug)]
@@ -50,7 +53,9 @@ const MOST_PROCESSES: usize = 2048;
 impl Known {
     /// Lets go of servers whose names are no longer admitted.
     pub(super) fn forget(&mut self, labels: &Labels) {
-        self.cpu.retain(|server, _| labels.hold(&[("server", server)]));
+        self.cpu.retain(|[server, namespace, pod], _| {
+            labels.hold(&[("server", server), ("namespace", namespace), ("pod", pod)])
+        });
     }
 }
 
@@ -90,7 +95,8 @@ impl Prometheus {
 
     pub(super) fn usage(&mut self, it: &ServerUsage) {
         let Some(process) = it.server.process.as_deref().map(|process| process.id) else { return };
-        let server: Box<str> = self.labels.server(&it.server, true).into();
+        let [namespace, pod] = self.labels.workload(&it.server);
+        let server: Key = [self.labels.server(&it.server, true), namespace, pod].map(Into::into);
         let taken = Taken { uptime: it.uptime, resident_bytes: it.resident_bytes, cpu: it.cpu };
         let known = &mut self.servers;
         let before = known.processes.insert(process, (server.clone(), taken));
@@ -100,21 +106,22 @@ impl Prometheus {
         }
         let cpu = known.cpu.entry(server.clone()).or_default();
         *cpu += more;
-        self.registry.follow(CPU, [&server], cpu.as_secs_f64());
+        self.registry.follow(CPU, [&server[0]], cpu.as_secs_f64());
         self.show_usage(&server);
     }
 
     /// The gauges of one server are those of the processes that it has.
-    fn show_usage(&self, server: &str) {
-        let all = self.servers.processes.values().filter(|(of, _)| **of == *server).map(|(_, taken)| taken);
+    fn show_usage(&self, server: &Key) {
+        let all = self.servers.processes.values().filter(|(of, _)| of == server).map(|(_, taken)| taken);
         let oldest = all.clone().map(|taken| taken.uptime).max();
         let resident: u64 = all.map(|taken| taken.resident_bytes).sum();
         if let Some(uptime) = oldest {
-            self.registry.set(UPTIME, [server], uptime.as_secs_f64());
-            self.registry.set(MEMORY, [server], resident as f64);
+            self.registry.set(UPTIME, [&server[0]], uptime.as_secs_f64());
+            self.registry.set(MEMORY, [&server[0]], resident as f64);
         } else {
-            self.registry.remove(UPTIME, [server]);
-            self.registry.remove(MEMORY, [server]);
+            let values = server.each_ref().map(|value| &**value);
+            self.registry.remove(UPTIME, &values);
+            self.registry.remove(MEMORY, &values);
         }
     }
 
@@ -146,12 +153,11 @@ impl Prometheus {
 
     /// Servers that had calls in flight and have none are at 0.
     pub(super) fn in_flight(&mut self, it: &InFlight) {
-        let mut counts = BTreeMap::<&str, u64>::new();
-        for (server, count) in &it.servers {
-            *counts.entry(self.labels.server(server, false)).or_default() += count;
-        }
         self.registry.reset(IN_FLIGHT);
-        counts.into_iter().for_each(|(server, count)| self.registry.set(IN_FLIGHT, [server], count as f64));
+        for (server, count) in &it.servers {
+            self.registry.set_workload(self.labels.workload(server));
+            self.registry.shift(IN_FLIGHT, [self.labels.server(server, false)], *count as f64);
+        }
     }
 }
 

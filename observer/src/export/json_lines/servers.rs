@@ -8,8 +8,8 @@ impl View {
         let mut line = self.begin(r#type, it.at);
         line.put("transport", it.transport.name());
         self.peer(&mut line, "server", &it.server);
-        line.put_known("probe", Some(true).filter(|_| it.is_probe));
-        line.put_known("was_running", Some(true).filter(|_| it.was_running && it.status.is_none()));
+        line.put_known("probe", it.is_probe.then_some(true));
+        line.put_known("was_running", (it.was_running && it.status.is_none()).then_some(true));
         line.put_known("reason", it.reason());
         match it.status.map(|status| (status & 0x7f, status >> 8 & 0xff)) {
             Some((0, code)) => line.put("exit_code", code),
@@ -23,7 +23,7 @@ impl View {
         let mut line = self.begin("tools_listed", it.at);
         line.put("transport", it.transport.name());
         line.put("count", it.tools.len());
-        line.put("tools", &it.tools.iter().map(|tool| &**tool).collect::<Vec<_>>());
+        line.put("tools", it.tools.iter().map(|tool| &**tool).collect::<Vec<_>>());
         self.peers(&mut line, &it.client, &it.server);
         line
     }

@@ -8,7 +8,6 @@ use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use hashbrown::hash_table::Entry;
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::metrics::{Counter, Gauge, Histogram, Kind, METRICS, Metric, WORKLOAD};
@@ -140,13 +139,6 @@ impl Registry {
         }
     }
 
-    /// Forgets all series of a gauge, which is about to be set anew.
-    pub fn clear<const N: usize>(&self, gauge: Gauge<N>) {
-        if let Some(family) = self.0.families.get(gauge.line()) {
-            lock(family).clear();
-        }
-    }
-
     /// Counts a value, which was perhaps measured in a trace.
     pub fn observe<const N: usize>(
         &self,
@@ -231,19 +223,18 @@ impl Registry {
     ) {
         let mut series = lock(family);
         let most = if matches!(metric.kind, Kind::Histogram(_)) { MOST_HISTOGRAMS } else { MOST_NUMBERS };
-        let is_full = series.len() >= most;
         let hash_of = |values: &Values| hash(self.0.hasher.build_hasher(), values.iter());
         let hashed = hash(self.0.hasher.build_hasher(), values.iter().copied());
-        match series.entry(hashed, |it| it.values.are(values), |it| hash_of(&it.values)) {
-            Entry::Occupied(known) => act(metric, &mut known.into_mut().sample),
-            Entry::Vacant(_) if is_full && values.iter().any(|value| *value != OTHER) => {
-                drop(series);
-                self.0.turned_away.fetch_add(1, Ordering::Relaxed);
-                self.on_series(metric, family, &vec![OTHER; values.len()], act);
-            }
-            Entry::Vacant(place) => {
-                act(metric, &mut place.insert(self.new_series(metric, values)).into_mut().sample);
-            }
+        if let Some(known) = series.find_mut(hashed, |it| it.values.are(values)) {
+            act(metric, &mut known.sample);
+        } else if series.len() >= most && values.iter().any(|value| *value != OTHER) {
+            drop(series);
+            self.0.turned_away.fetch_add(1, Ordering::Relaxed);
+            self.on_series(metric, family, &vec![OTHER; values.len()], act);
+        } else {
+            let new = self.new_series(metric, values);
+            let mut place = series.insert_unique(hashed, new, |it| hash_of(&it.values));
+            act(metric, &mut place.get_mut().sample);
         }
     }
 

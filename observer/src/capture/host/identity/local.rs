@@ -135,7 +135,7 @@ fn containerd(root: &HostRoot, id: &str, found: &mut Found) {
         found.container.runtime = Some("containerd".to_owned());
         // Without Kubernetes the id is the name that somebody chose, or as good as none.
         let is_name = id.len() < 64 || id.bytes().any(|byte| !byte.is_ascii_hexdigit());
-        fill(&mut found.container.name, Some(id).filter(|_| is_name));
+        fill(&mut found.container.name, is_name.then_some(id));
     }
 }
 

@@ -11,8 +11,10 @@ use super::observation::{
     Call, CallDirection, Certainty, Notification, Observation, Outcome, Peer, Transport,
 };
 use super::pairing::{CallId, OpenCall, outcome};
+use super::private::Private;
 use super::reader::Envelope;
 use super::reassembly::twin::{ConnectionId, End, Medium, Place};
+use super::span_facts::SpanFacts;
 
 /// An answer and where it came.
 #[derive(Clone, Copy, Debug)]
@@ -171,6 +173,14 @@ impl Pipeline {
             Medium::Tls(library) => Some(library),
             _ => None,
         });
+        let error_message = message.filter(|_| self.settings.payloads);
+        let error_message = error_message.and_then(|message| message.string(Member::ErrorMessage));
+        let span = SpanFacts {
+            received_at: open.received_at,
+            error_message: error_message.map(|text| Private::new(text.into())),
+            sends_spans: self.senders_of_spans([&client, &server]),
+            ..open.span
+        };
         Call {
             at: sent_at.unwrap_or(open.first_byte.at),
             method: open.method,
@@ -193,6 +203,7 @@ impl Pipeline {
             client,
             server,
             certainty: end.certainty,
+            span,
             arguments: open.arguments,
             result: message.and_then(|message| super::lines::raw(message, Member::Result)),
         }

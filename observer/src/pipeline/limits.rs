@@ -87,6 +87,8 @@ pub struct Limits {
     pub listed_tools: usize,
     /// Nesting of a message. The deepest real schema seen has 40 levels.
     pub nesting: usize,
+    /// Processes that send spans of their own. Few of a host do.
+    pub span_senders: usize,
     /// Sessions known at once (HTTP).
     pub sessions: usize,
 }
@@ -128,6 +130,7 @@ impl Default for Limits {
             payload_bytes: 64 << 10,
             listed_tools: 4096,
             nesting: 512,
+            span_senders: 4096,
             sessions: 16_384,
         }
     }

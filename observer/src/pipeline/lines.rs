@@ -16,6 +16,7 @@ use super::pairing::{CallId, OpenCall};
 use super::reader::Envelope;
 use super::reassembly::stdio_pair::Wire;
 use super::reassembly::twin::{ConnectionId, End};
+use super::span_facts::SpanFacts;
 
 impl Pipeline {
     /// A message that came towards `to`.
@@ -123,6 +124,7 @@ impl Pipeline {
             progress: 0,
             cancelled_at: None,
             doom: (envelope.last_byte.at.after(self.settings.limits.call_age), Outcome::Expired),
+            span: SpanFacts::of_request(message),
             arguments: raw(message, Member::Arguments),
         })
     }
@@ -301,6 +303,8 @@ impl Pipeline {
         senders: &[(Scope, AskedBy)],
         receivers: &[(Scope, AskedBy)],
     ) {
+        let sent_at = self.connections.value(&id).and_then(|it| it.way(to).flow.sent_at(envelope.first_byte));
+        let sent_at = sent_at.unwrap_or(envelope.first_byte.at);
         match message.method.as_deref() {
             Some("notifications/cancelled") => {
                 let Some(request) = message.member(Member::CancelledId).and_then(as_id) else { return };
@@ -308,6 +312,7 @@ impl Pipeline {
                     .iter()
                     .find_map(|(scope, by)| self.calls.find(&CallKey::new(*scope, *by, &request), &request));
                 if let Some(call) = call {
+                    self.tell_of(call, message, true, sent_at);
                     // An answer may still cross the cancellation.
                     let until = envelope.last_byte.at.after(self.settings.limits.held_for);
                     self.calls.doom(call, until, Outcome::Cancelled);
@@ -329,8 +334,19 @@ impl Pipeline {
                     open.progress += 1;
                     open.first_answer_at = open.first_answer_at.or(at);
                 }
+                if let Some(call) = call {
+                    self.tell_of(call, message, false, sent_at);
+                }
             }
-            _ => {}
+            _ => {
+                let answered = receivers.iter().find_map(|(scope, _)| match scope {
+                    Scope::Exchange(id, number) => self.only_call(*id, *number),
+                    Scope::Connection(_) | Scope::Session(_) => None,
+                });
+                if let Some(call) = answered {
+                    self.tell_of(call, message, false, sent_at);
+                }
+            }
         }
     }
 

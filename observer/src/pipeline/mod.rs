@@ -9,7 +9,8 @@
 //!
 //! The stages are the folders; the files beside them join the stages: [`reader`] for one flow, `feed` for one
 //! record, `early` for sends that wait for their receiver, `ends` for what is over, `lines` and `http` for one message,
-//! `exchanges` for one response, `completion` for one call, `settle` for a call seen from both ends, `sessions`,
+//! `exchanges` for one response, `completion` for one call, `settle` for a call seen from both ends, `span_facts` for what
+//! only spans tell, `sessions`,
 //! `parties` and `unseen_endpoint` for what surrounds it.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::indexing_slicing, clippy::unwrap_used)]
 #![deny(clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
@@ -38,6 +39,7 @@ pub mod reader;
 pub mod reassembly;
 mod sessions;
 mod settle;
+pub mod span_facts;
 #[cfg(test)]
 mod tests;
 pub mod time;
@@ -81,6 +83,8 @@ pub struct Pipeline {
     processes: Processes,
     /// Names that server processes gave themselves, for calls that carry none.
     servers: Table<ProcessId, Declared>,
+    /// Processes that send spans of their own to a collector.
+    span_senders: Table<ProcessId, ()>,
     twins: Twins,
     /// When streams were first seen, the latest ones.
     opened: Table<StreamId, Timestamp>,
@@ -128,6 +132,7 @@ impl Pipeline {
             now: Timestamp::default(),
             processes: Processes::new(limits.processes),
             servers: Table::new(limits.processes),
+            span_senders: Table::new(limits.span_senders),
             twins: Twins::new(limits.streams),
             opened: Table::new(limits.recent_streams),
             wires: Wires::default(),

@@ -15,6 +15,7 @@ pub use super::attribution::Process;
 pub use super::mcp::meta::{Subject, TraceContext};
 pub use super::mcp::method::CallDirection;
 pub use super::pairing::outcome::Outcome;
+pub use super::span_facts::{CallEvent, SpanFacts};
 pub use super::transport::Transport;
 
 /// One thing that users may want to know.
@@ -86,6 +87,8 @@ pub struct Call {
     pub server: Peer,
     /// How sure the figures are.
     pub certainty: Certainty,
+    /// What only spans tell of it.
+    pub span: SpanFacts,
     /// Raw arguments, if payloads are kept.
     pub arguments: Option<Private<Box<[u8]>>>,
     /// Raw result, if payloads are kept.

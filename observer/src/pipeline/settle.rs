@@ -125,6 +125,7 @@ fn merge(one: Call, other: Call) -> Call {
         progress: first.progress.max(second.progress),
         certainty: better(first.certainty, second.certainty),
         response_bytes: first.response_bytes.max(second.response_bytes),
+        span: first.span.merge(second.span),
         arguments: first.arguments.or(second.arguments),
         result: first.result.or(second.result),
         ..first

@@ -178,4 +178,6 @@ pub enum Member {
     TaskId,
     /// `error.code`.
     ErrorCode,
+    /// `error.message`: payload, it often quotes an argument.
+    ErrorMessage,
 }

@@ -17,6 +17,7 @@ use super::mcp::method::CallDirection;
 use super::private::Private;
 use super::reassembly::Mark;
 use super::reassembly::twin::{ConnectionId, End};
+use super::span_facts::SpanFacts;
 use super::time::Timestamp;
 use super::transport::{RequestHead, Transport};
 use outcome::Outcome;
@@ -77,6 +78,8 @@ pub struct OpenCall {
     pub cancelled_at: Option<Timestamp>,
     /// When and how the call ends unless it is answered.
     pub doom: (Timestamp, Outcome),
+    /// What only spans tell of it.
+    pub span: SpanFacts,
     /// Raw arguments, if payloads are kept.
     pub arguments: Option<Private<Box<[u8]>>>,
 }

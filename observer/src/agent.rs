@@ -35,7 +35,8 @@ pub struct Agent {
     /// Time of the newest record.
     newest: Timestamp,
     tally: Tally,
-    bad_records: Health,
+    /// What is wrong with records, and what exporters gave up.
+    health: Health,
 }
 
 /// What an agent has seen.
@@ -69,7 +70,7 @@ impl Agent {
             most_calls: None,
             newest: Timestamp::default(),
             tally: Tally::default(),
-            bad_records: Health::default(),
+            health: Health::default(),
         }
     }
 
@@ -171,7 +172,7 @@ impl Agent {
         }
         self.tally.torn_bytes = reader.torn_bytes();
         if self.tally.torn_bytes > 0 {
-            self.bad_records.fault(Stage::Input, "torn_record");
+            self.health.fault(Stage::Input, "torn_record");
         }
         let newest = self.newest;
         self.finish(newest, None)
@@ -185,7 +186,7 @@ impl Agent {
         }
         match Input::decode(&record.header, record.payload) {
             Ok(input) => self.pipeline.feed(input),
-            Err(bad) => self.bad_records.fault(Stage::Input, bad.0),
+            Err(bad) => self.health.fault(Stage::Input, bad.0),
         }
         self.export()
     }
@@ -204,6 +205,7 @@ impl Agent {
     fn finish(mut self, at: Timestamp, kernel: Option<&KernelState>) -> Result<Tally, Error> {
         self.tally.in_flight = self.pipeline.finish(at);
         self.export()?;
+        self.exporters.iter_mut().for_each(|exporter| exporter.finish());
         self.turn(kernel)?;
         Ok(self.tally)
     }
@@ -213,7 +215,10 @@ impl Agent {
         if let Some(recorder) = &mut self.recorder {
             recorder.flush()?;
         }
-        let health = [&self.bad_records, self.pipeline.health()];
+        for exporter in &mut self.exporters {
+            exporter.account(&mut self.health);
+        }
+        let health = [&self.health, self.pipeline.health()];
         let streams = self.pipeline.streams();
         let vitals = Vitals { records: self.tally.records, streams, kernel, health };
         self.exporters.iter_mut().try_for_each(|exporter| exporter.turn(&vitals)).map_err(Error::from_output)

@@ -3,6 +3,8 @@
 mod doctor;
 mod flags;
 mod live;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod record;
 mod replay;
 mod run;

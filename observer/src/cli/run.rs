@@ -5,21 +5,27 @@ use std::net::SocketAddr;
 
 use clap::Args;
 
-use super::flags::{CaptureFlags, FilterFlags};
+use super::flags::{CaptureFlags, FilterFlags, PayloadFlags};
 use super::{live, tell};
 use crate::agent::Agent;
 use crate::error::Error;
+use crate::export::Exporter;
 use crate::export::http;
 use crate::export::prometheus::Prometheus;
 use crate::export::warnings::Warnings;
 use crate::pipeline::Settings;
 
-/// Run as an agent: serve metrics to Prometheus and stay up.
+/// Run as an agent: serve metrics to Prometheus, export to a collector and stay up.
 #[derive(Args, Clone, Debug)]
 pub struct Run {
     /// Where /metrics, /healthz and /readyz are served.
     #[arg(long, env = "MCP_OBSERVER_LISTEN", default_value = "127.0.0.1:9464")]
     listen: SocketAddr,
+    #[cfg(feature = "otlp")]
+    #[command(flatten)]
+    otlp: super::otlp::OtlpFlags,
+    #[command(flatten)]
+    payloads: PayloadFlags,
     #[command(flatten)]
     filter: FilterFlags,
     #[command(flatten)]
@@ -29,6 +35,9 @@ pub struct Run {
 impl Run {
     /// Does it. The server is up before the probes are, so that `/readyz` can say that they are not.
     pub fn run(self) -> Result<(), Error> {
+        let payloads = self.payloads.payloads;
+        #[cfg(feature = "otlp")]
+        let otlp = self.otlp()?;
         let filter = self.filter.filter()?;
         let prometheus = Prometheus::new()?;
         let listener = http::listen(self.listen)?;
@@ -38,15 +47,25 @@ impl Run {
         live::observe(&self.capture, |source| {
             live::tell_attached(source.facts());
             let warnings = Warnings::new(io::stderr());
+            let mut exporters: Vec<Box<dyn Exporter>> = vec![Box::new(prometheus), Box::new(warnings)];
+            #[cfg(feature = "otlp")]
+            exporters.extend(otlp.map(|otlp| Box::new(otlp) as Box<dyn Exporter>));
             // Readiness comes last: who sees it finds all metrics there.
-            let agent = Agent::new(
-                Settings::default(),
-                source.wall_clock(),
-                vec![Box::new(prometheus), Box::new(warnings), Box::new(readiness)],
-            );
+            exporters.push(Box::new(readiness));
+            let settings = Settings { payloads, ..Settings::default() };
+            let agent = Agent::new(settings, source.wall_clock(), exporters);
             Ok(agent.with_filter(filter))
         })?;
         tell(format_args!("ended"));
         Ok(())
+    }
+
+    /// The exporter to a collector, if one is named. What is wrong with its settings is told before anything starts.
+    #[cfg(feature = "otlp")]
+    fn otlp(&self) -> Result<Option<crate::export::otlp::Otlp>, Error> {
+        use crate::export::otlp::{Choice, Host};
+        let payloads = self.payloads.payloads;
+        let choice = Choice { payloads, host: Some(Host::here()), ..Choice::default() };
+        self.otlp.exporter(self.otlp.settings()?, choice)
     }
 }

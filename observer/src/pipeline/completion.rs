@@ -176,6 +176,7 @@ impl Pipeline {
         let error_message = message.filter(|_| self.settings.payloads);
         let error_message = error_message.and_then(|message| message.string(Member::ErrorMessage));
         let span = SpanFacts {
+            ended_at: self.now,
             received_at: open.received_at,
             error_message: error_message.map(|text| Private::new(text.into())),
             sends_spans: self.senders_of_spans([&client, &server]),

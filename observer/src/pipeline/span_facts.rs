@@ -15,12 +15,16 @@ use super::transport::{Field, RequestHead};
 /// See the file.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SpanFacts {
+    /// When it was over; the only end that a call without an answer has.
+    pub ended_at: Timestamp,
     /// When the asked process had received the last byte of the request.
     pub received_at: Option<Timestamp>,
     /// `params._meta.tracestate`.
     pub trace_state: Option<Box<str>>,
     /// The context of the HTTP request that carried the call.
     pub http_context: Option<TraceContext>,
+    /// The host that the HTTP request names.
+    pub http_host: Option<Box<str>>,
     /// Version of HTTP: `1.1`, `2`.
     pub http_version: Option<&'static str>,
     /// What the error says, if payloads are kept.
@@ -57,19 +61,22 @@ impl SpanFacts {
     /// What the head of its HTTP request says; `multiplexed`: HTTP/2.
     pub(super) fn hear_http(&mut self, request: Option<&RequestHead>, multiplexed: bool) {
         self.http_version = Some(if multiplexed { "2" } else { "1.1" });
-        let context = request.and_then(|request| request.fields.value(Field::TraceParent));
-        self.http_context = context.and_then(parse_traceparent);
+        let field = |field| request.and_then(|request| request.fields.value(field));
+        self.http_context = field(Field::TraceParent).and_then(parse_traceparent);
+        self.http_host = field(Field::Host).map(Into::into);
     }
 
     /// Puts together what was known at two ends.
     pub(super) fn merge(self, other: Self) -> Self {
         let with_events = if self.events.len() >= other.events.len() { &self } else { &other };
         Self {
+            ended_at: self.ended_at.max(other.ended_at),
             received_at: self.received_at.or(other.received_at),
             events: with_events.events.clone(),
             dropped_events: with_events.dropped_events,
             trace_state: self.trace_state.or(other.trace_state),
             http_context: self.http_context.or(other.http_context),
+            http_host: self.http_host.or(other.http_host),
             http_version: self.http_version.or(other.http_version),
             error_message: self.error_message.or(other.error_message),
             sends_spans: [0, 1].map(|side| {

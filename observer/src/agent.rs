@@ -116,7 +116,7 @@ impl Agent {
             if stopped || self.has_enough() {
                 return self.end(source).await;
             }
-            self.turn(Some(source.state()))?;
+            self.turn(source.now(), Some(source.state()))?;
         }
     }
 
@@ -205,13 +205,15 @@ impl Agent {
     fn finish(mut self, at: Timestamp, kernel: Option<&KernelState>) -> Result<Tally, Error> {
         self.tally.in_flight = self.pipeline.finish(at);
         self.export()?;
+        self.turn(at, kernel)?;
         self.exporters.iter_mut().for_each(|exporter| exporter.finish());
-        self.turn(kernel)?;
+        // What did not arrive is told of too.
+        self.turn(at, kernel)?;
         Ok(self.tally)
     }
 
     /// Nothing more is there for now.
-    fn turn(&mut self, kernel: Option<&KernelState>) -> Result<(), Error> {
+    fn turn(&mut self, at: Timestamp, kernel: Option<&KernelState>) -> Result<(), Error> {
         if let Some(recorder) = &mut self.recorder {
             recorder.flush()?;
         }
@@ -220,7 +222,7 @@ impl Agent {
         }
         let health = [&self.health, self.pipeline.health()];
         let streams = self.pipeline.streams();
-        let vitals = Vitals { records: self.tally.records, streams, kernel, health };
+        let vitals = Vitals { at, records: self.tally.records, streams, kernel, health };
         self.exporters.iter_mut().try_for_each(|exporter| exporter.turn(&vitals)).map_err(Error::from_output)
     }
 

@@ -5,6 +5,7 @@ use clap::{Args, ValueEnum};
 
 use crate::error::Error;
 use crate::export::otlp::{Choice, Otlp, OwnSpans, Settings, Wishes};
+use crate::export::prometheus::registry::Registry;
 
 /// What goes to collectors.
 #[derive(Args, Clone, Debug)]
@@ -43,7 +44,12 @@ impl OtlpFlags {
     }
 
     /// The exporter, if there is somewhere to export to.
-    pub fn exporter(&self, settings: Settings, choice: Choice) -> Result<Option<Otlp>, Error> {
+    pub fn exporter(
+        &self,
+        settings: Settings,
+        choice: Choice,
+        registry: Registry,
+    ) -> Result<Option<Otlp>, Error> {
         let own_spans = match self.own_spans {
             OwnSpansFlag::Auto => OwnSpans::Auto,
             OwnSpansFlag::Keep => OwnSpans::Keep,
@@ -52,6 +58,6 @@ impl OtlpFlags {
         if !settings.is_on() {
             return Ok(None);
         }
-        Otlp::start(settings, Choice { own_spans, fleet: self.fleet, ..choice }).map(Some)
+        Otlp::start(settings, Choice { own_spans, fleet: self.fleet, ..choice }, registry).map(Some)
     }
 }

@@ -11,7 +11,7 @@ use crate::agent::Agent;
 use crate::capture::file::Reader;
 use crate::error::Error;
 use crate::export::Exporter;
-use crate::export::prometheus::{Prometheus, metrics};
+use crate::export::prometheus::{Prometheus, exposition};
 use crate::pipeline::Settings;
 
 /// Show what a capture file holds, as watch would have shown it.
@@ -42,7 +42,7 @@ impl Replay {
         let filter = self.filter.filter()?;
         let payloads = self.payloads.payloads;
         let reader = Reader::open(&self.file)?;
-        let prometheus = Prometheus::new()?;
+        let prometheus = Prometheus::default();
         let registry = prometheus.registry();
         let mut exporters = vec![self.output.exporter(payloads)];
         if self.metrics {
@@ -53,7 +53,7 @@ impl Replay {
         if self.otlp.has_endpoint() {
             use crate::export::otlp::Choice;
             let choice = Choice { payloads, waits: true, ..Choice::default() };
-            let otlp = self.otlp.exporter(self.otlp.settings()?, choice)?;
+            let otlp = self.otlp.exporter(self.otlp.settings()?, choice, registry.clone())?;
             exporters.extend(otlp.map(|otlp| Box::new(otlp) as Box<dyn Exporter>));
         }
         let settings = Settings { payloads, ..Settings::default() };
@@ -61,7 +61,7 @@ impl Replay {
         let tally = agent.with_filter(filter).with_most_calls(self.count).replay(reader)?;
         if self.metrics {
             let mut output = io::stdout();
-            let written = output.write_all(&metrics::text(&registry)).and_then(|()| output.flush());
+            let written = output.write_all(&exposition::plain_text(&registry)).and_then(|()| output.flush());
             written.map_err(Error::from_output)?;
         }
         if self.output.is_text() {

@@ -11,6 +11,8 @@ use crate::agent::Agent;
 use crate::error::Error;
 use crate::export::Exporter;
 use crate::export::http;
+#[cfg(feature = "otlp")]
+use crate::export::otlp;
 use crate::export::prometheus::Prometheus;
 use crate::export::warnings::Warnings;
 use crate::pipeline::Settings;
@@ -37,9 +39,14 @@ impl Run {
     pub fn run(self) -> Result<(), Error> {
         let payloads = self.payloads.payloads;
         #[cfg(feature = "otlp")]
-        let otlp = self.otlp()?;
+        let otlp = self.otlp.settings()?;
+        #[cfg(feature = "otlp")]
+        let prometheus = Prometheus::new(otlp.sampler);
+        #[cfg(not(feature = "otlp"))]
+        let prometheus = Prometheus::default();
+        #[cfg(feature = "otlp")]
+        let otlp = self.otlp(otlp, &prometheus)?;
         let filter = self.filter.filter()?;
-        let prometheus = Prometheus::new()?;
         let listener = http::listen(self.listen)?;
         let address = listener.local_addr().unwrap_or(self.listen);
         let readiness = http::serve(listener, prometheus.registry())?;
@@ -62,10 +69,9 @@ impl Run {
 
     /// The exporter to a collector, if one is named. What is wrong with its settings is told before anything starts.
     #[cfg(feature = "otlp")]
-    fn otlp(&self) -> Result<Option<crate::export::otlp::Otlp>, Error> {
-        use crate::export::otlp::{Choice, Host};
-        let payloads = self.payloads.payloads;
-        let choice = Choice { payloads, host: Some(Host::here()), ..Choice::default() };
-        self.otlp.exporter(self.otlp.settings()?, choice)
+    fn otlp(&self, settings: otlp::Settings, prometheus: &Prometheus) -> Result<Option<otlp::Otlp>, Error> {
+        let (payloads, host) = (self.payloads.payloads, Some(otlp::Host::here()));
+        let choice = otlp::Choice { payloads, host, ..otlp::Choice::default() };
+        self.otlp.exporter(settings, choice, prometheus.registry())
     }
 }

@@ -18,7 +18,7 @@ use std::io;
 use crate::capture::kernel::{KernelState, StartFacts};
 use crate::pipeline::health::Health;
 use crate::pipeline::observation::Observation;
-use crate::pipeline::time::WallClock;
+use crate::pipeline::time::{Timestamp, WallClock};
 
 /// Takes observations, in order.
 pub trait Exporter {
@@ -52,6 +52,8 @@ pub trait Exporter {
 /// How the observer itself does.
 #[derive(Clone, Copy, Debug)]
 pub struct Vitals<'a> {
+    /// Now.
+    pub at: Timestamp,
     /// Records taken so far.
     pub records: u64,
     /// Streams that the pipeline knows.

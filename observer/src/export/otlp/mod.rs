@@ -12,12 +12,17 @@ mod collector;
 mod counts;
 mod environment;
 mod item;
+mod metrics;
 mod portion;
 mod queue;
+#[cfg(test)]
+mod receiver;
 mod record;
 mod resource;
 mod settings;
 mod span;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod verdict;
 mod worker;
@@ -38,11 +43,13 @@ pub use settings::{Settings, Wishes};
 use self::collector::Collector;
 use self::counts::Signal;
 use self::item::Item;
+use self::metrics::Gatherer;
 use self::portion::Maker;
 use self::queue::{Inlet, queue};
 use self::resource::Resources;
 use self::span::View;
 use self::worker::{Courier, Job};
+use super::prometheus::registry::Registry;
 use super::trace::Tracer;
 use super::{Exporter, Vitals};
 use crate::error::Error;
@@ -81,11 +88,11 @@ pub struct Choice {
 const LONGEST_FLUSH: Duration = Duration::from_secs(3);
 
 impl Otlp {
-    /// Starts the exporter's thread.
+    /// Starts the exporter's thread. What `registry` holds is exported too.
     ///
     /// # Errors
     /// A certificate cannot be read or the thread not be started.
-    pub fn start(settings: Settings, choice: Choice) -> Result<Self, Error> {
+    pub fn start(settings: Settings, choice: Choice, registry: Registry) -> Result<Self, Error> {
         let counts = Arc::<Counts>::default();
         for complaint in &settings.complaints {
             counts.warn(complaint, || complaint.clone());
@@ -116,8 +123,14 @@ impl Otlp {
         if let Some(target) = settings.logs {
             let (courier, (inlet, outlet)) = (courier(target, Signal::Logs)?, queue(settings.log_batch));
             logs = Some(inlet);
-            let delay = settings.log_batch.delay;
+            let (maker, delay) = (maker.clone(), settings.log_batch.delay);
             jobs.push(Box::pin(worker::pump(courier, outlet, delay, move |items| maker.records(items))));
+        }
+        if let Some(target) = settings.metrics {
+            let resource = maker.resources.own();
+            let gatherer = Gatherer { registry, resource, view: settings.metric_view };
+            let courier = courier(target, Signal::Metrics)?;
+            jobs.push(Box::pin(worker::tell_metrics(courier, settings.metric_interval, gatherer)));
         }
         let failed = |source| Error::Io { act: "start the OTLP exporter".into(), source };
         let thread = if jobs.is_empty() { None } else { Some(worker::run(jobs).map_err(failed)?) };

@@ -13,6 +13,9 @@ use super::settings::Batch;
 /// All that waits of one signal, in bytes. Payloads, which are what is large, are there only where asked for.
 const MOST_BYTES: usize = 16 << 20;
 
+/// A portion with more is sent: collectors take 4 MiB at once, and a call has two spans.
+const PORTION_BYTES: usize = 1 << 20;
+
 /// Where calls go in.
 #[derive(Debug)]
 pub struct Inlet {
@@ -89,9 +92,12 @@ impl Outlet {
     /// Takes a portion out, or what there is. Its bytes count until it is [`done`](Self::done).
     pub fn take(&mut self) -> Vec<Arc<Item>> {
         let mut portion = Vec::with_capacity(self.receiver.len().min(self.size));
+        let mut bytes = 0;
         while portion.len() < self.size
+            && bytes < PORTION_BYTES
             && let Ok(item) = self.receiver.try_recv()
         {
+            bytes += item.bytes();
             portion.push(item);
         }
         portion

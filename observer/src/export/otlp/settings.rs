@@ -7,6 +7,7 @@ use hyper::Uri;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::environment::Environment;
+use super::metrics::MetricView;
 use crate::error::Error;
 use crate::export::trace::Sampler;
 
@@ -27,6 +28,8 @@ pub struct Settings {
     pub log_batch: Batch,
     /// Between two exports of metrics.
     pub metric_interval: Duration,
+    /// How metrics are shown.
+    pub metric_view: MetricView,
     /// `OTEL_SERVICE_NAME`: the observer's own name.
     pub service_name: Option<String>,
     /// `OTEL_RESOURCE_ATTRIBUTES`: of every resource.
@@ -160,6 +163,7 @@ impl Settings {
             span_batch: batch(&mut env, "BSP", 5000),
             log_batch: batch(&mut env, "BLRP", 1000),
             metric_interval: env.milliseconds("OTEL_METRIC_EXPORT_INTERVAL", 60_000),
+            metric_view: metric_view(&mut env),
             service_name: env.text("OTEL_SERVICE_NAME"),
             resource: resource(&mut env),
             span_limits: span_limits(&mut env, attributes),
@@ -236,6 +240,19 @@ fn resource(env: &mut Environment<'_>) -> Vec<(String, String)> {
         );
         Vec::new()
     })
+}
+
+fn metric_view(env: &mut Environment<'_>) -> MetricView {
+    const TEMPORALITY: &str = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
+    if let Some(other) = env.text(TEMPORALITY).filter(|it| !it.eq_ignore_ascii_case("cumulative")) {
+        env.complaints.push(format!("{TEMPORALITY}={other}: metrics are cumulative whatever is preferred"));
+    }
+    let histograms = [("explicit_bucket_histogram", false), ("base2_exponential_bucket_histogram", true)];
+    let filters = [("trace_based", true), ("always_on", true), ("always_off", false)];
+    MetricView {
+        exponential: env.word("OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION", &histograms, false),
+        exemplars: env.word("OTEL_METRICS_EXEMPLAR_FILTER", &filters, true),
+    }
 }
 
 fn status_code(env: &Environment<'_>) -> StatusCodeName {

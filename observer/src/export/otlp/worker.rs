@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use prost::Message;
 use prost::bytes::Bytes;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
@@ -13,6 +15,7 @@ use tokio::time::{Instant, sleep_until};
 use super::collector::Collector;
 use super::counts::{Cause, Counts, Signal};
 use super::item::Item;
+use super::metrics::Gatherer;
 use super::portion::Request;
 use super::queue::Outlet;
 use super::verdict::{Backoff, Verdict};
@@ -79,6 +82,24 @@ pub async fn pump<R: Request>(
             outlet.done(&portion);
         }
         if courier.is_ending() && outlet.is_empty() {
+            return;
+        }
+    }
+}
+
+/// Sends the metrics again and again until the end, and then once more.
+pub async fn tell_metrics(mut courier: Courier, interval: Duration, gatherer: Gatherer) {
+    loop {
+        let due = Instant::now() + interval;
+        tokio::select! {
+            () = sleep_until(due) => {}
+            _ = courier.stop.changed() => {}
+        }
+        let is_last = courier.is_ending();
+        for (request, points) in gatherer.requests() {
+            courier.deliver::<ExportMetricsServiceRequest>(request.encode_to_vec().into(), points).await;
+        }
+        if is_last {
             return;
         }
     }

@@ -1,51 +1,62 @@
 //! Observations as metrics.
 //!
-//! In: observations. Out: a registry that `export::http` renders. A call costs a few look-ups under a lock that
-//! only a scrape shares, as another reader; a new series waits for a scrape to have copied the family at most.
+//! In: observations. Out: a registry that `export::http` serves. `metrics.rs` is the table of all metrics; what sets
+//! them is in `calls.rs` and `own.rs`.
 
+mod calls;
+pub mod exposition;
 pub mod metrics;
+pub mod native;
+mod own;
+pub mod registry;
+pub mod series;
 
 use std::io;
+use std::time::Duration;
 
-use observer_common::loss::LossCause;
-use prometheus::Registry;
-
-use self::metrics::Metrics;
-use super::labels::{Family, Labels, OTHER};
-use super::semconv::{self, Vantage};
+use self::registry::Registry;
+use super::labels::Labels;
+use super::trace::{Sampler, Tracer};
 use super::{Exporter, Vitals};
-use crate::capture::kernel::{KernelState, StartFacts};
-use crate::error::Error;
-use crate::pipeline::mcp::method;
-use crate::pipeline::observation::{Call, CallDirection, Loss, Notification, Observation, Peer};
-use crate::pipeline::time::WallClock;
+use crate::capture::kernel::StartFacts;
+use crate::pipeline::observation::Observation;
+use crate::pipeline::time::{Timestamp, WallClock};
+
+/// Between two looks for series that have expired.
+const PAUSE: Duration = Duration::from_secs(60);
 
 /// The exporter.
 #[derive(Debug)]
 pub struct Prometheus {
     registry: Registry,
-    metrics: Metrics,
     labels: Labels,
+    tracer: Tracer,
+    /// Whether some spans are exported, by us.
+    exports_spans: bool,
+    /// When series that have expired are looked for.
+    sweep_at: Option<Timestamp>,
+}
+
+impl Default for Prometheus {
+    fn default() -> Self {
+        Self::new(Sampler::NOWHERE)
+    }
 }
 
 impl Prometheus {
-    /// An exporter with all counters of known label sets at 0.
-    ///
-    /// # Errors
-    /// Two lines of the table of metrics contradict each other.
-    pub fn new() -> Result<Self, Error> {
-        let registry = Registry::new();
-        let metrics = Metrics::register(&registry).map_err(|error| Error::Io {
-            act: "register the metrics".into(),
-            source: io::Error::other(error),
-        })?;
-        metrics.build_info.with([env!("CARGO_PKG_VERSION")]).set(1);
-        metrics.records.with([]);
-        for cause in LossCause::ALL {
-            metrics.lost_records.with([cause.name()]);
-            metrics.lost_bytes.with([cause.name()]);
+    /// An exporter with all counters of known label sets at 0. `sampler` says which spans are exported: exemplars
+    /// name no others, but for those that a request says are exported by who made it.
+    pub fn new(sampler: Sampler) -> Self {
+        let registry = Registry::default();
+        own::begin(&registry);
+        let exports_spans = sampler != Sampler::NOWHERE;
+        Self {
+            registry,
+            labels: Labels::default(),
+            tracer: Tracer::new(sampler),
+            exports_spans,
+            sweep_at: None,
         }
-        Ok(Self { registry, metrics, labels: Labels::default() })
     }
 
     /// What a scrape reads.
@@ -53,169 +64,85 @@ impl Prometheus {
         self.registry.clone()
     }
 
-    fn call(&mut self, call: &Call) {
-        let answered = semconv::is_answered(call);
-        let server = peer(&mut self.labels, Family::Server, &call.server, answered);
-        let outcome = call.outcome.name();
-        self.metrics.requests.with([server, method_label(&call.method), outcome]).inc();
-        if let Some(tool) = semconv::tool(call) {
-            let client = peer(&mut self.labels, Family::Client, &call.client, answered);
-            let tool = self.labels.tool(server, tool, answered);
-            self.metrics.tool_calls.with([server, client, tool, outcome]).inc();
+    /// Removes the series of names that are no longer admitted. The first turn only begins to count the time: a
+    /// replay, which has no other, tells all that was in the file.
+    fn sweep(&mut self, now: Timestamp) {
+        let is_due = self.sweep_at.is_some_and(|due| now >= due);
+        if is_due && self.labels.expire() {
+            let labels = &self.labels;
+            self.registry.retain(|metric, values| {
+                labels.hold(&metric.labels.iter().copied().zip(values.iter()).collect::<Vec<_>>())
+            });
         }
-        if let Some(error) = semconv::error_type(call, Vantage::Client) {
-            self.metrics.errors.with([server, &error]).inc();
-        }
-        if semconv::has_latency(call) {
-            self.operation(call, server, answered);
-        }
-    }
-
-    fn operation(&mut self, call: &Call, server: &str, answered: bool) {
-        let labels = &mut self.labels;
-        let tool = semconv::tool(call).map_or("", |tool| labels.tool(server, tool, answered));
-        let prompt = semconv::prompt(call).map_or("", |name| labels.name(Family::Prompt, name, answered));
-        let revision = call.revision.as_deref().unwrap_or_default();
-        let revision = labels.name(Family::Revision, revision, answered);
-        let code = semconv::rpc_status_code(call).unwrap_or_default();
-        let operation = semconv::operation_name(call);
-        let transport = semconv::network_transport(call.transport);
-        let protocol = semconv::network_protocol_name(call.transport);
-        let method = method_label(&call.method);
-        if let Some(duration) = call.client_duration {
-            let error = semconv::error_type(call, Vantage::Client).unwrap_or_default();
-            let (address, port) = asked_address(call);
-            let address = labels.name(Family::Address, &address, answered);
-            // A capped address goes without its port, which would tell the capped ones apart again.
-            let port = if address == OTHER { "" } else { &*port };
-            let values = [
-                server, method, &error, tool, prompt, operation, &code, revision, transport, protocol,
-                address, port,
-            ];
-            self.metrics.client_operation.with(values).observe(duration.as_secs_f64());
-        }
-        if let Some(duration) = call.server_duration {
-            let error = semconv::error_type(call, Vantage::Server).unwrap_or_default();
-            let values =
-                [server, method, &error, tool, prompt, operation, &code, revision, transport, protocol];
-            self.metrics.server_operation.with(values).observe(duration.as_secs_f64());
-        }
-    }
-
-    fn notification(&mut self, it: &Notification) {
-        let server = peer(&mut self.labels, Family::Server, &it.server, false);
-        self.metrics.notifications.with([server, method_label(&it.method), it.direction.name()]).inc();
-    }
-
-    fn kernel(&self, kernel: &KernelState) {
-        let metrics = &self.metrics;
-        metrics.attached_probes.with([]).set(gauge(kernel.attached_probes));
-        metrics.ring_used_bytes.with([]).set(gauge(kernel.ring_used_bytes));
-        metrics.degraded.with([]).set(i64::from(kernel.degraded));
-        for it in &kernel.programs {
-            metrics.probe_skipped.follow([&it.program], it.skipped);
-            // Without the kernel's statistics there is nothing to tell, and no series that says zero.
-            if it.runs > 0 {
-                metrics.probe_runs.follow([&it.program], it.runs);
-                metrics.probe_seconds.follow([&it.program], it.nanoseconds);
-            }
-        }
-    }
-
-    /// A hole in one stream is in the kernel's counts too, and has a metric of its own.
-    fn loss(&mut self, loss: &Loss) {
-        if let Some(hole) = &loss.stream {
-            let server = peer(&mut self.labels, Family::Server, &hole.server, false);
-            self.metrics.missing_bytes.with([server]).inc_by(loss.bytes);
-        } else {
-            self.metrics.lost_records.with([loss.cause]).inc_by(loss.records);
-            self.metrics.lost_bytes.with([loss.cause]).inc_by(loss.bytes);
+        if is_due || self.sweep_at.is_none() {
+            self.sweep_at = Some(now.after(PAUSE));
         }
     }
 }
 
 impl Exporter for Prometheus {
     fn ready(&mut self, facts: &StartFacts) -> io::Result<()> {
-        self.metrics.ring_bytes.with([]).set(i64::from(facts.ring_bytes));
+        own::ready(&self.registry, facts);
         Ok(())
     }
 
-    fn export(&mut self, observation: &Observation, _clock: WallClock) -> io::Result<()> {
+    fn export(&mut self, observation: &Observation, clock: WallClock) -> io::Result<()> {
+        let at = ended_at(observation);
+        self.labels.set_time(at);
+        self.registry.set_time(clock.unix_ns(at));
         match observation {
-            Observation::Call(call) => self.call(call),
+            Observation::Call(call) => self.call(call, clock),
             Observation::Notification(notification) => self.notification(notification),
+            Observation::SessionEnded(session) => self.session(session),
+            Observation::ServerStopped(stopped) => {
+                stopped.server.process.iter().for_each(|process| self.labels.ended(process.id));
+            }
             Observation::Loss(loss) => self.loss(loss),
-            Observation::BlindSpot(spot) => self.metrics.blind_spots.with([&spot.facts.kind]).inc(),
-            Observation::SessionStarted(_)
-            | Observation::SessionEnded(_)
-            | Observation::ServerStarted(_)
-            | Observation::ServerStopped(_)
-            | Observation::Unanswerable(_) => {}
+            Observation::BlindSpot(spot) => self.blind_spot(spot),
+            Observation::SessionStarted(_) | Observation::ServerStarted(_) | Observation::Unanswerable(_) => {
+            }
         }
         Ok(())
     }
 
     fn turn(&mut self, vitals: &Vitals<'_>) -> io::Result<()> {
-        self.metrics.records.follow([], vitals.records);
-        self.metrics.streams.with([]).set(gauge(vitals.streams));
-        if let Some(kernel) = vitals.kernel {
-            self.kernel(kernel);
-        }
-        for health in vitals.health {
-            for (stage, cause, count) in health.faults() {
-                self.metrics.faults.follow([stage.name(), cause], count);
-            }
-            for (stage, cause, count) in health.sheds() {
-                self.metrics.shed.follow([stage.name(), cause], count);
-            }
-        }
-        for (cause, count) in self.labels.turned_away() {
-            self.metrics.shed.follow(["export", cause], count);
-        }
+        self.labels.set_time(vitals.at);
+        self.vitals(vitals);
+        self.sweep(vitals.at);
         Ok(())
     }
 }
 
-/// The name that a process has on this host is a fact; the one that a peer gives itself needs an answer.
-fn peer<'a>(labels: &mut Labels, family: Family, peer: &'a Peer, answered: bool) -> &'a str {
-    let names_itself = peer.name.as_deref().is_some_and(|name| !name.is_empty());
-    labels.name(family, peer.label().unwrap_or_default(), answered || !names_itself)
-}
-
-fn gauge(value: impl TryInto<i64>) -> i64 {
-    value.try_into().unwrap_or(i64::MAX)
-}
-
-fn method_label(name: &str) -> &'static str {
-    method::known(name).map_or(OTHER, |known| known.name)
-}
-
-/// `server.address` and `server.port`: of the side that is asked, where that is the one that listens.
-fn asked_address(call: &Call) -> (String, String) {
-    match (call.direction, call.server.address) {
-        (CallDirection::ClientToServer, Some(address)) => {
-            (address.ip().to_string(), address.port().to_string())
-        }
-        _ => Default::default(),
+/// When it was over.
+fn ended_at(observation: &Observation) -> Timestamp {
+    match observation {
+        Observation::Call(call) => call.at.after(call.duration().unwrap_or_default()),
+        Observation::Notification(it) => it.at,
+        Observation::SessionStarted(it) | Observation::SessionEnded(it) => it.at,
+        Observation::ServerStarted(it) | Observation::ServerStopped(it) => it.at,
+        Observation::Unanswerable(it) => it.at,
+        Observation::Loss(it) => it.at,
+        Observation::BlindSpot(it) => it.at,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::metrics::{METRICS, text};
+    use super::exposition::plain_text;
+    use super::exposition::{Escaping, Format};
     use super::*;
-    use crate::capture::kernel::ProgramRuns;
+    use crate::capture::kernel::{KernelState, ProgramRuns};
     use crate::export::testing::call;
     use crate::pipeline::health::Health;
-    use crate::pipeline::observation::{Hole, Outcome, Subject};
-    use crate::pipeline::time::Timestamp;
+    use crate::pipeline::observation::{Call, Hole, Loss, Outcome, Peer, Server, Subject, TraceContext};
+    use observer_common::loss::LossCause;
 
     const CLOCK: WallClock = WallClock { unix_ns_at_boot: 0 };
 
     fn scrape(observations: &[Observation]) -> String {
-        let mut exporter = Prometheus::new().unwrap();
+        let mut exporter = Prometheus::default();
         observations.iter().for_each(|it| exporter.export(it, CLOCK).unwrap());
-        String::from_utf8(text(&exporter.registry())).unwrap()
+        String::from_utf8(plain_text(&exporter.registry())).unwrap()
     }
 
     fn lines_of<'t>(text: &'t str, name: &str) -> Vec<&'t str> {
@@ -252,14 +179,10 @@ mod tests {
 
     #[test]
     fn a_tool_that_was_never_answered_has_no_series() {
-        let made_up = |outcome| {
-            let subject = Some(Subject::Tool("made_up".into()));
-            Observation::Call(Box::new(Call { subject, outcome, error_code: Some(-32602), ..call() }))
-        };
-        let text = scrape(&[made_up(Outcome::RpcError)]);
+        let text = scrape(&[made_up(0, Outcome::RpcError)]);
         assert!(!text.contains("made_up") && text.contains(r#"tool="_other""#), "{text}");
         assert!(text.contains(r#"mcp_errors_total{error_type="-32602",server="_other"} 1"#), "{text}");
-        assert!(scrape(&[made_up(Outcome::ToolError)]).contains(r#"tool="made_up""#));
+        assert!(scrape(&[made_up(0, Outcome::ToolError)]).contains(r#"tool="made_up_0""#));
     }
 
     #[test]
@@ -299,7 +222,7 @@ mod tests {
 
     #[test]
     fn the_kernel_side_is_followed() {
-        let mut exporter = Prometheus::new().unwrap();
+        let mut exporter = Prometheus::default();
         let runs = |program: &str, runs, nanoseconds, skipped| ProgramRuns {
             program: program.to_owned(),
             runs,
@@ -314,10 +237,11 @@ mod tests {
                 degraded: 1,
                 programs: vec![runs("one", turn * 10, turn * 1_500_000_000, turn), runs("other", 0, 0, 0)],
             };
-            let vitals = Vitals { records: 0, streams: 12, kernel: Some(&kernel), health };
+            let vitals =
+                Vitals { at: Timestamp::default(), records: 0, streams: 12, kernel: Some(&kernel), health };
             exporter.turn(&vitals).unwrap();
         }
-        let text = String::from_utf8(text(&exporter.registry())).unwrap();
+        let text = String::from_utf8(plain_text(&exporter.registry())).unwrap();
         for line in [
             "mcp_observer_attached_probes 28",
             "mcp_observer_ring_used_bytes 4096",
@@ -333,15 +257,92 @@ mod tests {
         assert!(!text.contains("runs_total{program=\"other\"}"), "the kernel keeps no statistics of it");
     }
 
+    fn made_up(number: u32, outcome: Outcome) -> Observation {
+        let subject = Some(Subject::Tool(format!("made_up_{number}").into()));
+        Observation::Call(Box::new(Call { subject, outcome, error_code: Some(-32602), ..call() }))
+    }
+
+    fn series_of(exporter: &Prometheus) -> usize {
+        exporter.registry().gather().iter().map(|family| family.series.len()).sum()
+    }
+
     #[test]
-    fn the_table_is_what_the_contract_promises() {
-        for metric in METRICS {
-            let ours = metric.name.strip_prefix("mcp_");
-            assert!(ours.is_some(), "{}", metric.name);
-            assert_eq!(metric.kind == "counter", metric.name.ends_with("_total"), "{}", metric.name);
-            assert!(metric.help.ends_with('.'), "{}", metric.name);
+    fn a_hundred_thousand_invented_tools_cost_few_series() {
+        let mut exporter = Prometheus::default();
+        exporter.export(&Observation::Call(Box::new(call())), CLOCK).unwrap();
+        let before = series_of(&exporter);
+        for number in 0..100_000 {
+            exporter.export(&made_up(number, Outcome::RpcError), CLOCK).unwrap();
         }
-        let never = ["session", "id", "uri", "pid", "trace_id", "client_port"];
-        assert!(METRICS.iter().flat_map(|metric| metric.labels).all(|label| !never.contains(label)));
+        let after = series_of(&exporter);
+        assert!(after <= before + 10, "{before} series, then {after}");
+        assert!(String::from_utf8(plain_text(&exporter.registry())).unwrap().len() < 50_000);
+    }
+
+    #[test]
+    fn a_server_that_answers_to_every_name_costs_a_bounded_number_of_series() {
+        let mut exporter = Prometheus::default();
+        for number in 0..100_000 {
+            exporter.export(&made_up(number, Outcome::ToolError), CLOCK).unwrap();
+        }
+        // Two hundred tools and the one that stands for all others, in five families.
+        assert!(series_of(&exporter) < 201 * 5 + 100, "{}", series_of(&exporter));
+        let vitals = Vitals {
+            at: Timestamp::default(),
+            records: 0,
+            streams: 0,
+            kernel: None,
+            health: [&Health::default(), &Health::default()],
+        };
+        exporter.turn(&vitals).unwrap();
+        let text = String::from_utf8(plain_text(&exporter.registry())).unwrap();
+        let shed = lines_of(&text, "mcp_observer_shed_total");
+        assert!(shed.iter().any(|line| line.contains("tools_of_a_server")), "{shed:?}");
+        assert!(
+            text.contains(r#"tool="_other"} 99800"#),
+            "{:?}",
+            lines_of(&text, "mcp_tool_calls_total").last()
+        );
+    }
+
+    #[test]
+    fn series_of_servers_that_are_gone_expire() {
+        let mut exporter = Prometheus::default();
+        let server = call().server;
+        exporter.export(&Observation::Call(Box::new(call())), CLOCK).unwrap();
+        let stopped = Server { at: call().at, server, status: Some(0) };
+        exporter.export(&Observation::ServerStopped(Box::new(stopped)), CLOCK).unwrap();
+        let mut count_at = |minutes: u64| {
+            let vitals = Vitals {
+                at: Timestamp::from_nanos(minutes * 60_000_000_000),
+                records: 0,
+                streams: 0,
+                kernel: None,
+                health: [&Health::default(), &Health::default()],
+            };
+            exporter.turn(&vitals).unwrap();
+            let text = String::from_utf8(plain_text(&exporter.registry())).unwrap();
+            text.lines().filter(|line| line.contains("everything")).count()
+        };
+        assert!(count_at(1) > 0);
+        assert!(count_at(59) > 0, "the hour is not over");
+        assert_eq!(count_at(62), 0);
+    }
+
+    #[test]
+    fn exemplars_are_of_traces_that_somebody_exports() {
+        let openmetrics = |sampler, trace| {
+            let mut exporter = Prometheus::new(sampler);
+            exporter.export(&Observation::Call(Box::new(Call { trace, ..call() })), CLOCK).unwrap();
+            let body = exposition::body(&exporter.registry(), Format::OpenMetrics(Escaping::Unsaid));
+            String::from_utf8(body).unwrap()
+        };
+        let context = |sampled| Some(TraceContext { trace_id: 0xab, parent_span_id: 0xcd, sampled });
+        assert!(!openmetrics(Sampler::NOWHERE, None).contains("trace_id"), "no trace is exported");
+        assert!(!openmetrics(Sampler::NOWHERE, context(false)).contains("trace_id"), "nor by the client");
+        let carried = openmetrics(Sampler::NOWHERE, context(true));
+        assert!(carried.contains(r#"ab",span_id="00000000000000cd"} 0.012345 "#), "{carried}");
+        let own = openmetrics(Sampler::default(), None);
+        assert_eq!(own.matches("trace_id").count(), 5, "two durations, two sizes, a counter: {own}");
     }
 }

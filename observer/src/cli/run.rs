@@ -50,6 +50,8 @@ impl Run {
         let listener = http::listen(self.listen)?;
         let address = listener.local_addr().unwrap_or(self.listen);
         let readiness = http::serve(listener, prometheus.registry())?;
+        #[cfg(feature = "otlp")]
+        otlp.iter().for_each(|otlp| readiness.watch(otlp.is_down()));
         tell(format_args!("mcp-observer {}: http://{address}/metrics", env!("CARGO_PKG_VERSION")));
         live::observe(&self.capture, |source| {
             live::tell_attached(source.facts());

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::pipeline::health::{Health, Stage};
@@ -65,6 +65,8 @@ pub struct Counts {
     inner: Mutex<Inner>,
     /// Signals whose last attempt failed.
     down: AtomicU32,
+    /// There is one.
+    is_down: Arc<AtomicBool>,
 }
 
 #[derive(Debug, Default)]
@@ -137,9 +139,16 @@ impl Counts {
         } else {
             self.down.fetch_or(bit, Ordering::Relaxed);
         }
+        self.is_down.store(self.down.load(Ordering::Relaxed) != 0, Ordering::Relaxed);
+    }
+
+    /// Becomes true while a collector does not take what it is sent.
+    pub fn is_down(&self) -> Arc<AtomicBool> {
+        self.is_down.clone()
     }
 
     /// Whether every signal's last attempt succeeded; none yet counts as success.
+    #[cfg(test)]
     pub fn is_up(&self) -> bool {
         self.down.load(Ordering::Relaxed) == 0
     }

@@ -29,19 +29,19 @@ mod worker;
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-pub use counts::Counts;
 pub use item::OwnSpans;
 pub use resource::Host;
 pub use settings::{Settings, Wishes};
 
 use self::collector::Collector;
-use self::counts::Signal;
+use self::counts::{Counts, Signal};
 use self::item::Item;
 use self::metrics::Gatherer;
 use self::portion::Maker;
@@ -137,9 +137,9 @@ impl Otlp {
         Ok(Self { tracer: Tracer::new(settings.sampler), choice, traces, logs, counts, stop, thread })
     }
 
-    /// What did not arrive, and whether the collectors answer.
-    pub fn counts(&self) -> Arc<Counts> {
-        self.counts.clone()
+    /// Becomes true while a collector does not take what it is sent.
+    pub fn is_down(&self) -> Arc<AtomicBool> {
+        self.counts.is_down()
     }
 
     fn call(&mut self, call: &Call, clock: WallClock) {

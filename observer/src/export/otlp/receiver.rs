@@ -61,7 +61,9 @@ impl Drop for Receiver {
     /// All connections break, and the address is free.
     fn drop(&mut self) {
         drop(self.stop.take());
-        self.thread.take().map(|thread| thread.join().unwrap());
+        if let Some(thread) = self.thread.take() {
+            thread.join().unwrap();
+        }
     }
 }
 

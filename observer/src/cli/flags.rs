@@ -24,9 +24,15 @@ pub struct FilterFlags {
     /// Only calls of which the client or the server runs this executable (a path, or a file name alone).
     #[arg(long, env = "MCP_OBSERVER_EXE", value_delimiter = ',')]
     exe: Vec<PathBuf>,
-    /// Only calls of which the client or the server is in this container (an id or its beginning).
+    /// Only calls of which the client or the server is in this container (a name, an id or its beginning).
     #[arg(long, env = "MCP_OBSERVER_CONTAINER", value_delimiter = ',')]
     container: Vec<String>,
+    /// Only calls of which the client or the server is in this pod (a name or a unique id).
+    #[arg(long, env = "MCP_OBSERVER_POD", value_delimiter = ',')]
+    pod: Vec<String>,
+    /// Only calls of which the client or the server is in this namespace of the cluster.
+    #[arg(long, env = "MCP_OBSERVER_NAMESPACE", value_delimiter = ',')]
+    namespace: Vec<String>,
     /// Only calls to the server of this name.
     #[arg(long, env = "MCP_OBSERVER_SERVER", value_delimiter = ',')]
     server: Vec<String>,
@@ -48,6 +54,8 @@ impl FilterFlags {
             pids: self.pid,
             exes: exes.collect::<Result<_, _>>()?,
             containers: self.container,
+            pods: self.pod,
+            namespaces: self.namespace,
             servers: self.server,
             tools: self.tool,
         })

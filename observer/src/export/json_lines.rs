@@ -10,7 +10,8 @@ use super::{Exporter, Vitals};
 use crate::capture::kernel::StartFacts;
 use crate::pipeline::jsonrpc::Id;
 use crate::pipeline::observation::{
-    BlindSpot, Call, Loss, Notification, Observation, Peer, Process, Server, Session, Subject, Unanswerable,
+    BlindSpot, Call, Hop, Loss, Notification, Observation, Peer, Process, Server, Session, Subject,
+    TaskEnded, TraceContext, Unanswerable,
 };
 use crate::pipeline::private::Private;
 use crate::pipeline::time::{Rfc3339, Timestamp, WallClock};
@@ -54,6 +55,7 @@ impl<W: Write> Exporter for JsonLines<W> {
             Observation::SessionEnded(it) => view.session("session_ended", it),
             Observation::ServerStarted(it) => view.server("server_started", it),
             Observation::ServerStopped(it) => view.server("server_stopped", it),
+            Observation::TaskEnded(it) => view.task_ended(it),
             Observation::Unanswerable(it) => view.unanswerable(it),
             Observation::Loss(it) => view.loss(it),
             Observation::BlindSpot(it) => view.blind_spot(it),
@@ -76,12 +78,7 @@ impl View {
     fn call(self, call: &Call) -> Object {
         let mut line = self.begin("call", call.at);
         line.put("method", &call.method);
-        match &call.subject {
-            Some(Subject::Tool(name)) => line.put("tool", &**name),
-            Some(Subject::Prompt(name)) => line.put("prompt", &**name),
-            Some(Subject::Resource(uri)) if self.payloads => line.put("resource", &**uri.reveal()),
-            Some(Subject::Resource(_)) | None => {}
-        }
+        self.subject(&mut line, call.subject.as_ref());
         line.put("id", id(&call.id));
         line.put("direction", call.direction.name());
         line.put("transport", call.transport.name());
@@ -96,18 +93,63 @@ impl View {
         line.put("request_bytes", call.request_bytes);
         line.put("response_bytes", call.response_bytes);
         line.put("progress", call.progress);
+        if let Some(rounds) = &call.links.rounds {
+            line.put("rounds", rounds.count);
+            line.put("logical_duration_ms", milliseconds(rounds.logical));
+            line.put("working_ms", milliseconds(rounds.working));
+        }
+        line.put_known("notifications", Some(call.links.notifications).filter(|count| *count > 0));
         line.put_known("session", call.session.map(hex));
-        if let Some(context) = &call.trace {
-            line.put_object("trace", |trace| {
-                trace.put("trace_id", format!("{:032x}", context.trace_id));
-                trace.put("parent_span_id", hex(context.parent_span_id));
-                trace.put("sampled", context.sampled);
+        line.trace(call.trace.as_ref());
+        self.peers(&mut line, &call.client, &call.server);
+        if let Some(relay) = &call.links.relay {
+            line.put_object("relay", |line| {
+                line.put("id", id(&relay.id));
+                line.put("time", self.time(relay.at));
             });
         }
-        self.peers(&mut line, &call.client, &call.server);
+        self.hops(&mut line, &call.links.hops);
         line.put("certainty", call.certainty.name());
         line.put_known("arguments", self.payload(call.arguments.as_ref()));
         line.put_known("result", self.payload(call.result.as_ref()));
+        line
+    }
+
+    fn subject(self, line: &mut Object, subject: Option<&Subject>) {
+        match subject {
+            Some(Subject::Tool(name)) => line.put("tool", &**name),
+            Some(Subject::Prompt(name)) => line.put("prompt", &**name),
+            Some(Subject::Resource(uri)) if self.payloads => line.put("resource", &**uri.reveal()),
+            Some(Subject::Resource(_)) | None => {}
+        }
+    }
+
+    fn hops(self, line: &mut Object, hops: &[Hop]) {
+        if hops.is_empty() {
+            return;
+        }
+        line.put_array("hops", hops, |line, hop| {
+            line.put("transport", hop.transport.name());
+            line.put_known("duration_ms", hop.duration.map(milliseconds));
+            self.peer(line, "server", &hop.server);
+        });
+    }
+
+    fn task_ended(self, it: &TaskEnded) -> Object {
+        let mut line = self.begin("task_ended", it.at);
+        line.put("method", &it.method);
+        self.subject(&mut line, it.subject.as_ref());
+        line.put("id", id(&it.id));
+        line.put("direction", it.direction.name());
+        line.put("transport", it.transport.name());
+        line.put_known("revision", it.revision.as_deref());
+        line.put("status", it.status.name());
+        line.put("outcome", it.outcome.name());
+        line.put("duration_ms", milliseconds(it.duration));
+        line.put("polls", it.polls);
+        line.put_known("session", it.session.map(hex));
+        line.trace(it.trace.as_ref());
+        self.peers(&mut line, &it.client, &it.server);
         line
     }
 
@@ -116,6 +158,7 @@ impl View {
         line.put("method", &it.method);
         line.put("direction", it.direction.name());
         line.put("transport", it.transport.name());
+        line.put_known("subscription", it.subscription.as_ref().map(id));
         self.peers(&mut line, &it.client, &it.server);
         line
     }
@@ -173,8 +216,12 @@ impl View {
 
     fn begin(self, r#type: &str, at: Timestamp) -> Object {
         let mut line = Object::new(r#type);
-        line.put("time", Rfc3339(self.clock.unix_ns(at)).to_string());
+        line.put("time", self.time(at));
         line
+    }
+
+    fn time(self, at: Timestamp) -> String {
+        Rfc3339(self.clock.unix_ns(at)).to_string()
     }
 
     fn peers(self, line: &mut Object, client: &Peer, server: &Peer) {
@@ -195,10 +242,7 @@ impl View {
                 line.put_known("command", non_empty(&self.command(process)));
             }
             line.put_known("address", peer.address);
-            line.put_known(
-                "container",
-                peer.process.as_deref().and_then(|process| process.container.as_deref()),
-            );
+            peer.process.as_deref().into_iter().for_each(|process| place(line, process));
         });
     }
 
@@ -217,6 +261,22 @@ impl View {
         let one_line = text.replace(['\n', '\r'], " ");
         Some(Value::json(one_line).unwrap_or_else(|| Value::Text(text.into())))
     }
+}
+
+/// Where a process runs and for whom.
+fn place(line: &mut Object, process: &Process) {
+    line.put_known("container", process.container.as_deref());
+    line.put_known("container_name", process.container_name());
+    line.put_known("image", process.image());
+    line.put_known("runtime", process.runtime());
+    line.put_known("pod", process.pod());
+    line.put_known("pod_uid", process.pod_uid());
+    line.put_known("qos", process.home.qos.as_deref());
+    line.put_known("namespace", process.namespace());
+    line.put_known("workload", process.workload().map(ToString::to_string));
+    line.put_known("unit", process.home.unit.as_deref());
+    line.put_known("uid", process.home.uid);
+    line.put_known("user", process.home.user.as_deref());
 }
 
 /// A value as it was on the wire, or text.
@@ -285,6 +345,26 @@ impl Object {
         self.json.push(b'}');
     }
 
+    fn put_array<T>(&mut self, name: &str, items: &[T], mut members: impl FnMut(&mut Self, &T)) {
+        self.name(name);
+        for (index, item) in items.iter().enumerate() {
+            self.json.extend_from_slice(if index == 0 { b"[{" } else { b",{" });
+            members(self, item);
+            self.json.push(b'}');
+        }
+        self.json.extend_from_slice(if items.is_empty() { b"[]" } else { b"]" });
+    }
+
+    fn trace(&mut self, context: Option<&TraceContext>) {
+        if let Some(context) = context {
+            self.put_object("trace", |trace| {
+                trace.put("trace_id", format!("{:032x}", context.trace_id));
+                trace.put("parent_span_id", hex(context.parent_span_id));
+                trace.put("sampled", context.sampled);
+            });
+        }
+    }
+
     fn line(mut self) -> io::Result<Vec<u8>> {
         self.json.extend_from_slice(b"}\n");
         self.failed.map_or(Ok(self.json), |error| Err(error.into()))
@@ -310,7 +390,7 @@ mod tests {
     use super::*;
     use crate::export::testing::{CLOCK, SECRET, call};
     use crate::pipeline::input::{BlindSpotFacts, ProcessId};
-    use crate::pipeline::observation::{Hole, TraceContext};
+    use crate::pipeline::observation::{Hole, Links, Relay, Rounds};
 
     fn line(observation: Observation, payloads: bool) -> String {
         let mut lines = JsonLines::new(Vec::new(), payloads);
@@ -336,6 +416,27 @@ mod tests {
             "\n"
         );
         assert_eq!(line_of(call(), false), expected);
+    }
+
+    #[test]
+    fn what_belongs_to_a_call_is_told_with_it() {
+        let rounds =
+            Rounds { count: 3, logical: Duration::from_secs(60), working: Duration::from_millis(1500) };
+        let hop = Hop {
+            server: Peer { name: Some("far".into()), ..Peer::default() },
+            transport: call().transport,
+            duration: Some(Duration::from_millis(4)),
+        };
+        let relay = Relay { at: Timestamp::default(), id: Id::Number("7".into()) };
+        let links = Links { rounds: Some(rounds), notifications: 2, relay: Some(relay), hops: vec![hop] };
+        let shown = line_of(Call { links, ..call() }, false);
+        for part in [
+            r#""rounds":3,"logical_duration_ms":60000.0,"working_ms":1500.0,"notifications":2,"#,
+            r#""relay":{"id":7,"time":"2026-11-21T10:00:00.000000000Z"},"#,
+            r#""hops":[{"transport":"stdio","duration_ms":4.0,"server":{"name":"far"}}],"certainty""#,
+        ] {
+            assert!(shown.contains(part), "{part} in {shown}");
+        }
     }
 
     #[test]

@@ -161,6 +161,8 @@ pub fn error_type(call: &Call, vantage: Vantage) -> Option<Cow<'static, str>> {
     Some(match call.outcome {
         Outcome::Ok | Outcome::InputRequired | Outcome::Task => return None,
         Outcome::ToolError => "tool_error".into(),
+        // How every subscription ends that its server does not end.
+        Outcome::Cancelled if &*call.method == "subscriptions/listen" => return None,
         Outcome::Cancelled => "cancelled".into(),
         Outcome::Abandoned => "abandoned".into(),
         Outcome::Expired => "timeout".into(),
@@ -284,6 +286,8 @@ mod tests {
         assert_eq!(types(Outcome::RpcError, Some(123_456)), both("_OTHER"));
         assert_eq!(types(Outcome::Cancelled, None), both("cancelled"));
         assert_eq!(types(Outcome::Expired, None), both("timeout"));
+        let heard = Call { method: "subscriptions/listen".into(), outcome: Outcome::Cancelled, ..call() };
+        assert_eq!(error_type(&heard, Vantage::Client), None, "nobody listens any more");
     }
 
     #[test]

@@ -110,6 +110,12 @@ impl<W: Write> Exporter for Terminal<W> {
                 let (place, reason) = (place(it), Clean(&it.facts.reason));
                 self.note(it.at, clock, format_args!("CANNOT SEE {place}: {reason}"))
             }
+            Observation::TaskEnded(it) => {
+                let (client, server) = (Clean(label(&it.client)), Clean(label(&it.server)));
+                let (status, lasted) = (it.status.name(), shown_duration(it.duration));
+                let what = format_args!("a task of {client} → {server} is {status} after {lasted}");
+                self.note(it.at, clock, what)
+            }
             // Of interest to programs, noise to people who watch calls.
             Observation::Notification(_) | Observation::SessionStarted(_) | Observation::SessionEnded(_) => {
                 Ok(())

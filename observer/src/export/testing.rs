@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::pipeline::input::ProcessId;
 use crate::pipeline::jsonrpc::Id;
 use crate::pipeline::observation::{
-    Call, CallDirection, Certainty, Outcome, Peer, Process, SpanFacts, Subject, Transport,
+    Call, CallDirection, Certainty, Home, Outcome, Peer, Process, SpanFacts, Subject, Transport,
 };
 use crate::pipeline::private::Private;
 use crate::pipeline::time::{Timestamp, WallClock};
@@ -42,6 +42,7 @@ pub fn call() -> Call {
         server: peer("everything", "1.0", 4243, "/usr/bin/node", "server.js"),
         certainty: Certainty::Whole,
         span: SpanFacts::default(),
+        links: Default::default(),
         arguments: None,
         result: None,
     }
@@ -57,6 +58,7 @@ fn peer(name: &str, version: &str, pid: u32, exe: &str, script: &str) -> Peer {
         short_name: script.into(),
         arguments: Private::new(arguments),
         container: None,
+        home: Home::default(),
     };
     Peer {
         name: Some(name.into()),

@@ -5,12 +5,12 @@ use std::net::SocketAddr;
 
 use observer_common::stream::Verdict;
 
+use super::completion::Ended;
 use super::early::Early;
 use super::input::{ProcessId, StreamId};
 use super::jsonrpc::Message;
 use super::limits::Limits;
 use super::mcp::session::Parties;
-use super::observation::Call;
 use super::pairing::CallId;
 use super::reader::{Envelope, Kind, Reader};
 use super::reassembly::stream::Flow;
@@ -60,7 +60,7 @@ pub struct Connection {
     /// Open calls whose requests it carried.
     pub calls: BTreeSet<CallId>,
     /// Finished calls that wait until it is known to carry MCP.
-    pub unproven: Vec<Call>,
+    pub unproven: Vec<Ended>,
     /// Answers without a request that came before it was known to carry MCP.
     pub orphans: u32,
     /// For TLS: the socket that it travels on.
@@ -92,6 +92,8 @@ pub struct Way {
     pub unread: u64,
     /// Whether the kernel may have skipped bytes as it was told to: then a gap is a new beginning.
     pub may_skip: bool,
+    /// Whether bytes of it are missing: any request may have been in them.
+    pub torn: bool,
 }
 
 /// A message that waits until its sender is known.

@@ -68,13 +68,18 @@ impl Pipeline {
             }
             EventBody::StreamClosed { stream } => self.close_stream(process, stream, at),
             EventBody::TlsBound { stream, socket } => self.bind_tls(stream, socket),
-            EventBody::ProcessSeen(facts) => self.processes.see(process, *facts),
+            EventBody::ProcessSeen(facts) => {
+                self.relays.see(process, facts.parent);
+                self.processes.see(process, *facts);
+            }
             EventBody::ProcessExited { status } => self.end_process(process, at, status),
             EventBody::LibraryFound(_) => {}
             EventBody::Lost { cause, records, bytes } => {
                 let loss = observation::Loss { at, cause, records, bytes, stream: None };
                 self.observations.push_back(Observation::Loss(loss));
             }
+            EventBody::ContainerSeen(facts) => self.processes.see_container(*facts),
+            EventBody::PodSeen(facts) => self.processes.see_pod(*facts),
             EventBody::BlindSpot(facts) => {
                 let blind_spot = observation::BlindSpot { at, process, facts: *facts };
                 self.observations.push_back(Observation::BlindSpot(Box::new(blind_spot)));
@@ -207,13 +212,14 @@ impl Pipeline {
         let captured = connection.verdict == Some(Verdict::Capture);
         let (mut restarted, mut holes) = (false, (0, 0));
         let way = connection.way_mut(to);
-        let (flow, reader, unread, may_skip) =
-            (&mut way.flow, &mut way.reader, &mut way.unread, &mut way.may_skip);
+        let (flow, reader, unread) = (&mut way.flow, &mut way.reader, &mut way.unread);
+        let (may_skip, torn) = (&mut way.may_skip, &mut way.torn);
         flow.push(moved, limits.send_marks, &mut |piece| {
             let reader = reader.get_or_insert_with(|| Box::new(super::reader::Reader::new(limits, payloads)));
             if let Piece::Data { data, .. } = piece {
                 *unread += data.len() as u64;
             }
+            *torn |= matches!(piece, Piece::Gap { .. });
             if *may_skip && matches!(piece, Piece::Gap { .. }) {
                 // The kernel skipped bytes as it was told to, and found something that it wants looked at.
                 reader.restart();

@@ -211,12 +211,15 @@ impl Pipeline {
             return;
         }
         let exchange = self.connections.value_mut(&id).and_then(|c| c.exchanges.answering());
-        let (number, session) =
-            exchange.map_or((None, None), |exchange| (Some(exchange.number), exchange.session));
+        let (number, session, is_shared) = exchange.map_or((None, None, false), |exchange| {
+            // Only what was asked for with GET carries answers to what was posted elsewhere.
+            (Some(exchange.number), exchange.session, &*exchange.request.method == "GET")
+        });
         let transport = self.http_transport(session);
         let of_exchange = number.map(|number| Scope::Exchange(id, number));
+        let of_session = client_scope(session.filter(|_| is_shared));
         let asked_by_client =
-            [of_exchange.map(|scope| (scope, AskedBy::Client)), client_scope(session)].into_iter().flatten();
+            [of_exchange.map(|scope| (scope, AskedBy::Client)), of_session].into_iter().flatten();
         match message.shape() {
             Shape::Success | Shape::Error | Shape::Unknown => {
                 let call = match &message.id {

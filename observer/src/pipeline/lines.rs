@@ -10,9 +10,10 @@ use super::jsonrpc::{Id, Kept, Member, Message, MessageId, Shape};
 use super::mcp::evidence::{self, Evidence};
 use super::mcp::meta;
 use super::mcp::method::{self, Sender};
+use super::mcp::ties::RequestTies;
 use super::observation::{CallDirection, Observation, Outcome, Transport, Unanswerable};
 use super::pairing::scope::{AskedBy, CallKey, Scope};
-use super::pairing::{CallId, OpenCall};
+use super::pairing::{CallId, OpenCall, is_subscription};
 use super::reader::Envelope;
 use super::reassembly::stdio_pair::Wire;
 use super::reassembly::twin::{ConnectionId, End};
@@ -99,13 +100,17 @@ impl Pipeline {
     ) -> Option<OpenCall> {
         let MessageId::Id(request_id) = &message.id else { return None };
         let flow = &self.connections.value(&id)?.way(to).flow;
+        let method = message.method.clone()?;
+        let limits = &self.settings.limits;
+        let age = if is_subscription(&method) { limits.subscription_age } else { limits.call_age };
         Some(OpenCall {
+            number: CallId::default(),
             keys: Vec::new(),
             connection: id,
             asker: to.other(),
             exchange: None,
             posted_to: None,
-            method: message.method.clone()?,
+            method,
             id: request_id.clone(),
             subject: meta::subject(message),
             direction,
@@ -123,7 +128,11 @@ impl Pipeline {
             progress_token: message.member(Member::ProgressToken).and_then(as_id),
             progress: 0,
             cancelled_at: None,
-            doom: (envelope.last_byte.at.after(self.settings.limits.call_age), Outcome::Expired),
+            doom: (envelope.last_byte.at.after(age), Outcome::Expired),
+            ties: RequestTies::read(message),
+            notifications: 0,
+            hops: 0,
+            relayed: None,
             span: SpanFacts::of_request(message),
             arguments: raw(message, Member::Arguments),
         })
@@ -140,6 +149,7 @@ impl Pipeline {
         if let Some(connection) = self.connections.value_mut(&connection) {
             connection.calls.insert(id);
         }
+        self.follow_hop(id);
     }
 
     /// An answer whose id was not read where it stands. A hole may have swallowed the end of one message and the
@@ -197,86 +207,7 @@ impl Pipeline {
     /// Whether an answer came later than the request. One that was held is older than requests that came since, and
     /// the request it belongs to may be lost.
     fn may_answer(&self, answer: &Envelope, call: CallId) -> bool {
-        self.calls.call(call).is_some_and(|open| open.first_byte.at <= answer.last_byte.at)
-    }
-
-    /// The call that an answer towards `to` ends.
-    fn find_asked(&mut self, id: ConnectionId, to: End, answer_id: &Id) -> Option<CallId> {
-        let answers = Wire { connection: id, from: to.other() };
-        let asked_on =
-            |wire: Wire| CallKey::new(Scope::Connection(wire.connection), AskedBy::End(wire.from), answer_id);
-        let same = Wire { connection: id, from: to };
-        if let Some(call) = self.calls.find(&asked_on(same), answer_id) {
-            return Some(call);
-        }
-        if let Some(partner) = self.wires.partner(answers) {
-            return self.calls.find(&asked_on(partner), answer_id);
-        }
-        let requests = self.find_partner(answers, &asked_on, answer_id)?;
-        self.join_wires(answers, requests);
-        self.calls.find(&asked_on(requests), answer_id)
-    }
-
-    /// The wire on which the reader of these answers asked their sender. Where the sender is not the process that
-    /// was asked (an output filter behind the server), the only wire that can be meant.
-    fn find_partner(&self, answers: Wire, asked_on: &impl Fn(Wire) -> CallKey, id: &Id) -> Option<Wire> {
-        let connection = self.connections.value(&answers.connection)?;
-        let sender = connection.process(answers.from)?;
-        let reader = connection.process(answers.from.other())?;
-        let candidates: Vec<Wire> = self
-            .wires
-            .of_process(reader)
-            .filter(|other| *other != answers.connection)
-            .filter_map(|other| {
-                let from = self.connections.value(&other)?.end_of(reader)?;
-                Some(Wire { connection: other, from })
-            })
-            .filter(|wire| self.wires.partner(*wire).is_none())
-            .filter(|wire| self.calls.find(&asked_on(*wire), id).is_some())
-            .collect();
-        let asked = |wire: &Wire| {
-            self.connections.value(&wire.connection).and_then(|other| other.process(wire.from.other()))
-        };
-        if let Some(direct) = candidates.iter().find(|wire| asked(wire) == Some(sender)) {
-            return Some(*direct);
-        }
-        match candidates.as_slice() {
-            [only] => Some(*only),
-            _ => None,
-        }
-    }
-
-    /// Progress may be told of before anything was answered: of a call on the same connection, or on another to the
-    /// same process.
-    fn find_wire_by_progress(&self, same: Wire, answers: Wire, message: &Message) -> Option<Wire> {
-        let token = message.member(Member::ProgressToken).and_then(as_id)?;
-        let asked_on = |wire: Wire| {
-            CallKey::of_progress(Scope::Connection(wire.connection), AskedBy::End(wire.from), &token)
-        };
-        if self.calls.find(&asked_on(same), &token).is_some() {
-            return Some(same);
-        }
-        let sender = self.connections.value(&answers.connection)?.process(answers.from)?;
-        let found = self.find_partner(answers, &asked_on, &token)?;
-        (self.connections.value(&found.connection)?.process(found.from.other()) == Some(sender))
-            .then_some(found)
-    }
-
-    fn join_wires(&mut self, answers: Wire, requests: Wire) {
-        self.wires.join(answers, requests);
-        let Some(asked) = self.connections.value(&requests.connection) else { return };
-        let (label, parties) = (asked.label, asked.parties.clone());
-        let client = asked.client.map(|client| client == requests.from);
-        if let Some(connection) = self.connections.value_mut(&answers.connection) {
-            connection.parties.fill_from(&parties);
-            if let Some(asker_is_client) = client {
-                let reader = answers.from.other();
-                connection.client = Some(if asker_is_client { reader } else { reader.other() });
-            }
-        }
-        if label == Label::Mcp {
-            self.set_label(answers.connection, Label::Mcp);
-        }
+        self.calls.call(call).is_some_and(|open| open.first_byte.at <= answer.first_byte.at)
     }
 
     fn notify_line(&mut self, id: ConnectionId, to: End, envelope: &Envelope, message: &Message) {
@@ -305,6 +236,7 @@ impl Pipeline {
     ) {
         let sent_at = self.connections.value(&id).and_then(|it| it.way(to).flow.sent_at(envelope.first_byte));
         let sent_at = sent_at.unwrap_or(envelope.first_byte.at);
+        self.heed_subscription(id, to, envelope, message, receivers);
         match message.method.as_deref() {
             Some("notifications/cancelled") => {
                 let Some(request) = message.member(Member::CancelledId).and_then(as_id) else { return };
@@ -350,48 +282,6 @@ impl Pipeline {
         }
     }
 
-    /// The reader on `to` met the end of its wire: what it asked is not answered any more.
-    pub(super) fn end_wire(&mut self, id: ConnectionId, to: End) {
-        self.release_held(id, to);
-        for wire in self.asked_wires(id, to) {
-            for call in self.asked_on(wire) {
-                if let Some(open) = self.calls.close(call) {
-                    self.forget_call(wire.connection, call);
-                    self.end_unanswered(open, Outcome::Abandoned);
-                }
-            }
-        }
-        self.end_session(id);
-    }
-
-    /// The wires whose requests are answered towards `to`. Before the first answer these are the connection itself
-    /// and all wires between the same processes.
-    fn asked_wires(&self, id: ConnectionId, to: End) -> Vec<Wire> {
-        if let Some(partner) = self.wires.partner(Wire { connection: id, from: to.other() }) {
-            return vec![partner];
-        }
-        let own = Wire { connection: id, from: to };
-        let Some(connection) = self.connections.value(&id) else { return Vec::new() };
-        let (Some(reader), Some(writer)) = (connection.process(to), connection.process(to.other())) else {
-            return vec![own];
-        };
-        let crosswise = self.wires.of_process(reader).filter(|other| *other != id).filter_map(|other| {
-            let connection = self.connections.value(&other)?;
-            let from = connection.end_of(reader)?;
-            let wire = Wire { connection: other, from };
-            let asked = connection.process(from.other());
-            (asked == Some(writer) && self.wires.partner(wire).is_none()).then_some(wire)
-        });
-        std::iter::once(own).chain(crosswise).collect()
-    }
-
-    /// The open calls of a wire.
-    fn asked_on(&self, wire: Wire) -> Vec<CallId> {
-        let calls = self.connections.value(&wire.connection).map(|connection| &connection.calls);
-        let asked = |call: &CallId| self.calls.call(*call).is_some_and(|open| open.asker == wire.from);
-        calls.into_iter().flatten().copied().filter(asked).collect()
-    }
-
     pub(super) fn unanswerable(
         &mut self,
         id: ConnectionId,
@@ -427,7 +317,7 @@ pub(super) fn keys(scope: Scope, by: AskedBy, call: &OpenCall) -> Vec<CallKey> {
     std::iter::once(answer).chain(progress).collect()
 }
 
-fn as_id(kept: &Kept) -> Option<Id> {
+pub(super) fn as_id(kept: &Kept) -> Option<Id> {
     match kept {
         Kept::Number(text) => Some(Id::Number(text.clone())),
         Kept::String(text) => Some(Id::String(text.clone())),

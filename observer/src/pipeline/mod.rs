@@ -11,7 +11,8 @@
 //! record, `early` for sends that wait for their receiver, `ends` for what is over, `lines` and `http` for one message,
 //! `exchanges` for one response, `completion` for one call, `settle` for a call seen from both ends, `span_facts` for what
 //! only spans tell, `sessions`,
-//! `parties` and `unseen_endpoint` for what surrounds it.
+//! `parties`, `partners` and `unseen_endpoint` for what surrounds it, `rounds`, `tasks`, `subscriptions` and `relays` for
+//! calls that belong together.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::indexing_slicing, clippy::unwrap_used)]
 #![deny(clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking"))]
@@ -34,12 +35,17 @@ pub mod mcp;
 pub mod observation;
 pub mod pairing;
 mod parties;
+mod partners;
 pub mod private;
 pub mod reader;
 pub mod reassembly;
+mod relays;
+mod rounds;
 mod sessions;
 mod settle;
 pub mod span_facts;
+mod subscriptions;
+mod tasks;
 #[cfg(test)]
 mod tests;
 pub mod time;
@@ -93,6 +99,9 @@ pub struct Pipeline {
     sessions: Table<u64, HttpSession>,
     calls: Calls,
     settling: Settling,
+    rounds: rounds::OpenRounds,
+    tasks: tasks::Tasks,
+    relays: relays::Relays,
     /// Flows with messages that wait for their sender.
     held: Due<(ConnectionId, End)>,
     /// Connections whose first sends wait, and how many bytes these have.
@@ -130,7 +139,7 @@ impl Pipeline {
         let limits = &settings.limits;
         Self {
             now: Timestamp::default(),
-            processes: Processes::new(limits.processes),
+            processes: Processes::new(limits),
             servers: Table::new(limits.processes),
             span_senders: Table::new(limits.span_senders),
             twins: Twins::new(limits.streams),
@@ -140,6 +149,9 @@ impl Pipeline {
             sessions: Table::new(limits.sessions),
             calls: Calls::new(limits.calls),
             settling: Settling::new(limits.settling),
+            rounds: rounds::OpenRounds::new(limits.rounds),
+            tasks: tasks::Tasks::new(limits.tasks),
+            relays: relays::Relays::new(limits.calls, limits.processes, limits.relayed),
             held: Due::default(),
             early: Due::default(),
             early_bytes: 0,

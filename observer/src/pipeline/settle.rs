@@ -5,8 +5,10 @@
 
 use std::collections::VecDeque;
 
+use super::completion::Ended;
 use super::limits::Table;
-use super::observation::{Call, Certainty, Outcome, Peer};
+use super::mcp::ties::AnswerTies;
+use super::observation::{Call, Certainty, Links, Outcome, Peer};
 use super::pairing::expiry::Due;
 use super::reassembly::twin::{ConnectionId, End};
 use super::time::Timestamp;
@@ -14,7 +16,7 @@ use super::time::Timestamp;
 /// A finished call that waits for its twin.
 #[derive(Debug)]
 struct Waiting {
-    call: Call,
+    ended: Ended,
     /// Position of the request's first byte: the same at both ends, if both saw the connection from the same
     /// byte on.
     position: u64,
@@ -48,16 +50,16 @@ impl Settling {
         socket: ConnectionId,
         end: End,
         position: u64,
-        call: Call,
+        ended: Ended,
         until: Timestamp,
-    ) -> Option<Call> {
-        if let Some(other) = self.take_twin((socket, end.other()), position, &call) {
-            return Some(merge(call, other));
+    ) -> Option<Ended> {
+        if let Some(other) = self.take_twin((socket, end.other()), position, &ended.call) {
+            return Some(merge_ended(ended, other));
         }
         let (number, own) = (self.next, (socket, end));
         self.next += 1;
         self.due.set((number, own), until);
-        let waiting = Waiting { call, position, number, until };
+        let waiting = Waiting { ended, position, number, until };
         match self.waiting.value_mut(&own) {
             Some(queue) => queue.push_back(waiting),
             // There is room: fewer calls wait than there may be socket ends.
@@ -67,21 +69,22 @@ impl Settling {
     }
 
     /// Takes out the call that has waited longest, if too many wait.
-    pub fn pop_excess(&mut self) -> Option<Call> {
+    pub fn pop_excess(&mut self) -> Option<Ended> {
         if self.due.count() > self.limit { self.pop_due(Timestamp::from_nanos(u64::MAX)) } else { None }
     }
 
-    fn take_twin(&mut self, twin: SocketEnd, position: u64, call: &Call) -> Option<Call> {
+    fn take_twin(&mut self, twin: SocketEnd, position: u64, call: &Call) -> Option<Ended> {
         let queue = self.waiting.value_mut(&twin)?;
-        let same = |other: &Waiting| other.call.id == call.id && other.call.method == call.method;
+        let same = |other: &Waiting| other.ended.call.id == call.id && other.ended.call.method == call.method;
         let exact = queue.iter().position(|other| same(other) && other.position == position);
-        let index = exact.or_else(|| queue.iter().position(same))?;
+        let index = exact
+            .or_else(|| queue.iter().position(|other| same(other) && overlap(&other.ended.call, call)))?;
         let other = queue.remove(index)?;
         if queue.is_empty() {
             self.waiting.remove(&twin);
         }
         self.due.clear((other.number, twin), other.until);
-        Some(other.call)
+        Some(other.ended)
     }
 
     /// When the next call has waited long enough.
@@ -90,7 +93,7 @@ impl Settling {
     }
 
     /// Takes out a call that has waited long enough.
-    pub fn pop_due(&mut self, now: Timestamp) -> Option<Call> {
+    pub fn pop_due(&mut self, now: Timestamp) -> Option<Ended> {
         let (number, end) = self.due.pop(now)?;
         let queue = self.waiting.value_mut(&end)?;
         let index = queue.iter().position(|waiting| waiting.number == number)?;
@@ -98,19 +101,33 @@ impl Settling {
         if queue.is_empty() {
             self.waiting.remove(&end);
         }
-        Some(waiting.call)
+        Some(waiting.ended)
     }
+}
+
+/// Whether one call began before the other was over. An id that is used again is another call's, later.
+fn overlap(one: &Call, other: &Call) -> bool {
+    let (first, second) = if one.at <= other.at { (one, other) } else { (other, one) };
+    first.duration().is_none_or(|lasted| second.at <= first.at.after(lasted))
+}
+
+fn merge_ended(one: Ended, other: Ended) -> Ended {
+    let (request, answer) = if one.answer == AnswerTies::default() {
+        (one.request, other.answer)
+    } else {
+        (other.request, one.answer)
+    };
+    Ended { call: merge(one.call, other.call), request, answer, passes_on: one.passes_on.or(other.passes_on) }
 }
 
 /// Puts the two halves of one call together. What only one knows is taken from that one.
 fn merge(one: Call, other: Call) -> Call {
     // The client's half began first; it has the client's time.
     let (first, second) = if one.client_duration.is_some() { (one, other) } else { (other, one) };
-    let (outcome, error_code) = if is_answered(first.outcome) || !is_answered(second.outcome) {
-        (first.outcome, first.error_code)
-    } else {
-        (second.outcome, second.error_code)
-    };
+    // Of two answers the one counts that was read whole: a hole in the other may have hidden how it ended.
+    let rank = |call: &Call| (is_answered(call.outcome), std::cmp::Reverse(call.certainty));
+    let surer = if rank(&second) > rank(&first) { &second } else { &first };
+    let (outcome, error_code) = (surer.outcome, surer.error_code);
     Call {
         at: first.at.min(second.at),
         outcome,
@@ -122,13 +139,25 @@ fn merge(one: Call, other: Call) -> Call {
         server: merge_peer(second.server, first.server),
         revision: first.revision.or(second.revision),
         session: first.session.or(second.session),
+        subject: first.subject.or(second.subject),
+        trace: first.trace.or(second.trace),
         progress: first.progress.max(second.progress),
         certainty: better(first.certainty, second.certainty),
         response_bytes: first.response_bytes.max(second.response_bytes),
         span: first.span.merge(second.span),
+        links: merge_links(first.links, second.links),
         arguments: first.arguments.or(second.arguments),
         result: first.result.or(second.result),
         ..first
+    }
+}
+
+fn merge_links(first: Links, second: Links) -> Links {
+    Links {
+        rounds: first.rounds.or(second.rounds),
+        notifications: first.notifications.max(second.notifications),
+        relay: first.relay.or(second.relay),
+        hops: if first.hops.len() < second.hops.len() { second.hops } else { first.hops },
     }
 }
 
@@ -160,13 +189,13 @@ mod tests {
         let mut excess = 0;
         for second in 0..10 {
             let until = Timestamp::from_nanos(second);
-            assert!(settling.settle(ConnectionId(1), End::A, second, call(), until).is_none());
+            assert!(settling.settle(ConnectionId(1), End::A, second, call().into(), until).is_none());
             while settling.pop_excess().is_some() {
                 excess += 1;
             }
         }
         assert_eq!((excess, settling.due.count()), (7, 3));
-        let whole = settling.settle(ConnectionId(1), End::B, 9, call(), Timestamp::from_nanos(20));
+        let whole = settling.settle(ConnectionId(1), End::B, 9, call().into(), Timestamp::from_nanos(20));
         assert!(whole.is_some(), "the newest still wait");
         assert_eq!(settling.due.count(), 2);
     }

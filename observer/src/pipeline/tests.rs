@@ -7,8 +7,12 @@ mod http;
 mod http2;
 mod http_rules;
 mod namespaces;
+mod relays;
+mod rounds;
 mod rules;
 mod stdio;
+mod subscriptions;
+mod tasks;
 mod tls;
 mod websocket;
 

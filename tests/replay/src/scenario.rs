@@ -108,8 +108,12 @@ impl Scenario {
         let number = self.number();
         let key = ProcessKey { pid: 4000 + number as u32, tid: 0, started_ns: number * 10_000_000 };
         let arguments: Vec<String> = spec.arguments.iter().map(|&argument| argument.to_owned()).collect();
-        let facts =
-            ProcessFacts { parent: 1, exe: spec.exe.into(), arguments: arguments.into(), container: None };
+        let facts = ProcessFacts {
+            parent: 1,
+            exe: spec.exe.into(),
+            arguments: arguments.into(),
+            ..ProcessFacts::default()
+        };
         let payload = serde_json::to_vec(&facts).expect("facts are JSON");
         self.push(RecordKind::ProcessSeen, key, 0, 0, 0, payload);
         Process(key)

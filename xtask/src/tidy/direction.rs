@@ -17,7 +17,7 @@ const STAGES: &[&[&str]] = &[
 ];
 
 /// The files that join the stages. They may use all of them, and no stage uses them.
-const GLUE: [&str; 15] = [
+const GLUE: [&str; 19] = [
     "completion",
     "connection",
     "early",
@@ -29,8 +29,12 @@ const GLUE: [&str; 15] = [
     "lines",
     "parties",
     "reader",
+    "relays",
+    "rounds",
     "sessions",
     "settle",
+    "subscriptions",
+    "tasks",
     "tests",
     "unseen_endpoint",
 ];

@@ -1,8 +1,11 @@
 //! Facts that the host tells outside of the rings: `/proc`, and the clock.
 
-pub mod containers;
+pub mod cgroups;
+pub mod homes;
 pub mod libraries;
 pub mod processes;
+pub mod root;
+pub mod users;
 
 use rustix::time::{ClockId, clock_gettime};
 

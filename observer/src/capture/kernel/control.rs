@@ -11,6 +11,7 @@ use observer_common::process::ProcessKey;
 use observer_common::record::{LAYOUT, RecordHeader, RecordKind};
 use rustc_hash::FxHashMap;
 
+use crate::capture::host::homes::{Homes, inherit};
 use crate::capture::host::libraries::Look;
 use crate::capture::host::processes;
 use crate::pipeline::input::{BlindSpotFacts, ProcessFacts};
@@ -26,6 +27,8 @@ pub(super) struct Made {
 pub(super) struct Processes {
     /// Facts of each, for the forks that it may make.
     known: FxHashMap<u32, (ProcessKey, Rc<ProcessFacts>)>,
+    /// Finds out where they run.
+    homes: Homes,
     /// Ready to be told.
     pub ready: VecDeque<Made>,
     /// Ends that wait for the data before them.
@@ -61,7 +64,7 @@ impl Processes {
     /// Takes a process that was already there.
     pub fn found(&mut self, pid: u32, at_ns: u64) {
         let Some((key, parent)) = processes::key(pid) else { return };
-        let facts = Rc::new(processes::facts(pid, parent));
+        let facts = Rc::new(processes::facts(pid, parent, &mut self.homes));
         self.seen(at_ns, key, facts);
         self.looks.push(Look::Process { pid });
     }
@@ -77,8 +80,12 @@ impl Processes {
         let arguments = if whole.is_empty() { processes::split_arguments(recorded) } else { whole };
         // A process that is already gone is known by the path that it was started with.
         let exe = processes::exe(pid).unwrap_or_else(|| String::from_utf8_lossy(filename).into_owned());
-        let container = processes::container(pid).or_else(|| self.container_of(parent));
-        let facts = ProcessFacts { parent, exe, arguments: arguments.into(), container };
+        let mut facts = ProcessFacts { parent, exe, arguments: arguments.into(), ..ProcessFacts::default() };
+        if !self.homes.complete(pid, &mut facts)
+            && let Some((_, parent)) = self.known.get(&parent)
+        {
+            inherit(&mut facts, parent);
+        }
         self.seen(header.at_ns, header.process, Rc::new(facts));
         self.looks.push(Look::Program { pid });
     }
@@ -87,7 +94,7 @@ impl Processes {
         let Some(parent) = u32_at(payload, 0) else { return };
         let facts = match self.known.get(&parent) {
             Some((_, facts)) => ProcessFacts { parent, ..ProcessFacts::clone(facts) },
-            None => processes::facts(header.process.pid, parent),
+            None => processes::facts(header.process.pid, parent, &mut self.homes),
         };
         self.seen(header.at_ns, header.process, Rc::new(facts));
     }
@@ -99,10 +106,6 @@ impl Processes {
         end.kind = RecordKind::ProcessExited as u16;
         end.payload_len = 4;
         self.ends.push_back(Made { header: end, payload: status.to_vec() });
-    }
-
-    fn container_of(&self, pid: u32) -> Option<String> {
-        self.known.get(&pid).and_then(|(_, facts)| facts.container.clone())
     }
 
     fn seen(&mut self, at_ns: u64, key: ProcessKey, facts: Rc<ProcessFacts>) {

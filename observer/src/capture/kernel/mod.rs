@@ -1,6 +1,6 @@
 //! Records from the kernel: what the agent may ask for, what it learns, and the source itself.
 //!
-//! `btf` reads where kernel structs keep their members, `programs` loads and attaches, `ring` and `control` turn
+//! `btf` and `types` read where kernel structs keep their members, `programs` loads and attaches, `ring` and `control` turn
 //! what the kernel wrote into records, `losses` and `verdicts` keep the tables that both sides share, `attach`,
 //! `worker` and `probed` the probes in libraries, `opaque` finds TLS that these miss, `survey` tells what this host can do. Without feature `kernel` there is `absent`, which refuses politely.
 
@@ -39,6 +39,8 @@ mod programs;
 mod ring;
 #[cfg(feature = "kernel")]
 mod source;
+#[cfg(feature = "kernel")]
+mod types;
 #[cfg(feature = "kernel")]
 mod verdicts;
 #[cfg(feature = "kernel")]

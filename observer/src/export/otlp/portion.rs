@@ -1,6 +1,5 @@
 //! Portions of what is sent: many calls in one request, grouped by the service that they are of.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsServiceRequest, ExportLogsServiceResponse};
@@ -16,11 +15,10 @@ use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans};
 use super::attributes::{SCHEMA_URL, scope};
 use super::item::{Item, Side};
 use super::record;
-use super::resource::Resources;
+use super::resource::{Key, Resources, Service};
 use super::settings::AttributeLimits;
 use super::span::View;
-use crate::pipeline::input::ProcessId;
-use crate::pipeline::observation::Peer;
+use crate::pipeline::observation::Transport;
 
 /// A request to a collector.
 pub trait Request: prost::Message + Clone + Default + 'static {
@@ -71,9 +69,9 @@ impl Maker {
     pub fn spans(&self, items: &[Arc<Item>]) -> ExportTraceServiceRequest {
         let sides = items.iter().flat_map(|item| item.sides().map(move |side| (&**item, side)));
         let groups = group(sides, |item, side| self.view.span(item, side));
-        let resource_spans = groups.into_iter().map(|Group { item, peer, members: spans, .. }| {
+        let resource_spans = groups.into_iter().map(|Group { item, service, members: spans, .. }| {
             let scope = ScopeSpans { scope: Some(scope()), spans, schema_url: SCHEMA_URL.to_owned() };
-            let resource = Some(self.resources.observed(peer, item.clock));
+            let resource = Some(self.resources.observed(&service, item.clock));
             ResourceSpans { resource, scope_spans: vec![scope], schema_url: SCHEMA_URL.to_owned() }
         });
         ExportTraceServiceRequest { resource_spans: resource_spans.collect() }
@@ -83,21 +81,21 @@ impl Maker {
     pub fn records(&self, items: &[Arc<Item>]) -> ExportLogsServiceRequest {
         let sides = items.iter().map(|item| (&**item, record::side(item)));
         let groups = group(sides, |item, side| self.view.record(item, side, self.record_limits));
-        let resource_logs = groups.into_iter().map(|Group { item, peer, members: log_records, .. }| {
-            let scope = ScopeLogs { scope: Some(scope()), log_records, schema_url: SCHEMA_URL.to_owned() };
-            let resource = Some(self.resources.observed(peer, item.clock));
-            ResourceLogs { resource, scope_logs: vec![scope], schema_url: SCHEMA_URL.to_owned() }
-        });
+        let resource_logs =
+            groups.into_iter().map(|Group { item, service, members: log_records, .. }| {
+                let scope =
+                    ScopeLogs { scope: Some(scope()), log_records, schema_url: SCHEMA_URL.to_owned() };
+                let resource = Some(self.resources.observed(&service, item.clock));
+                ResourceLogs { resource, scope_logs: vec![scope], schema_url: SCHEMA_URL.to_owned() }
+            });
         ExportLogsServiceRequest { resource_logs: resource_logs.collect() }
     }
 }
 
-type Key<'a> = (Option<ProcessId>, Option<&'a str>, Option<&'a str>, Option<IpAddr>);
-
 /// What is of one service.
 struct Group<'a, T> {
     key: Key<'a>,
-    peer: &'a Peer,
+    service: Service<'a>,
     item: &'a Item,
     members: Vec<T>,
 }
@@ -109,11 +107,13 @@ fn group<'a, T>(
 ) -> Vec<Group<'a, T>> {
     let mut groups: Vec<Group<'a, T>> = Vec::new();
     for (item, side) in sides {
-        let key = Resources::key(side.own);
+        let is_child = item.call.transport == Transport::Stdio && std::ptr::eq(side.own, &item.call.server);
+        let service = Service { peer: side.own, is_child };
+        let key = Resources::key(&service);
         let member = make(item, &side);
         match groups.iter_mut().find(|group| group.key == key) {
             Some(group) => group.members.push(member),
-            None => groups.push(Group { key, peer: side.own, item, members: vec![member] }),
+            None => groups.push(Group { key, service, item, members: vec![member] }),
         }
     }
     groups

@@ -19,8 +19,17 @@ pub struct Resources {
     payloads: bool,
 }
 
+/// A party of a call, as a service.
+#[derive(Clone, Copy, Debug)]
+pub struct Service<'a> {
+    /// The party.
+    pub peer: &'a Peer,
+    /// Whether it is a program that its client has started: it is no service of its own, whatever its pod is called.
+    pub is_child: bool,
+}
+
 /// What tells one resource from another within a portion.
-pub type Key<'a> = (Option<ProcessId>, Option<&'a str>, Option<&'a str>, Option<std::net::IpAddr>);
+pub type Key<'a> = (Option<ProcessId>, Option<&'a str>, Option<&'a str>, Option<std::net::IpAddr>, bool);
 
 /// The host that is observed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,24 +64,30 @@ impl Resources {
         Self { common, service_name, host, payloads }
     }
 
-    /// What tells the resource of `peer` from others.
-    pub fn key(peer: &Peer) -> Key<'_> {
+    /// What tells the resource of a service from others.
+    pub fn key<'a>(Service { peer, is_child }: &Service<'a>) -> Key<'a> {
         let process = peer.process.as_deref().map(|process| process.id);
         let address = peer.address.filter(|_| process.is_none()).map(|address| address.ip());
-        (process, peer.name.as_deref(), peer.version.as_deref(), address)
+        (process, peer.name.as_deref(), peer.version.as_deref(), address, *is_child)
     }
 
     /// The resource of an observed service.
-    pub fn observed(&self, peer: &Peer, clock: WallClock) -> Resource {
+    pub fn observed(&self, service: &Service<'_>, clock: WallClock) -> Resource {
+        let peer = service.peer;
         let mut list = Attributes::new(LIMITS);
         for (key, value) in self.common.iter().filter(|(key, _)| !OF_THE_OBSERVER.contains(&key.as_str())) {
             list.text(key, value);
         }
-        list.text("service.name", peer.label().unwrap_or("unknown_service"));
-        list.known("service.version", peer.version.as_deref());
-        if let Some(process) = peer.process.as_deref() {
-            list.text("service.instance.id", &self.instance(process));
+        let process = peer.process.as_deref();
+        if let Some(process) = process.filter(|_| !service.is_child) {
+            of_pod(&mut list, process);
+        }
+        add(&mut list, "service.name", Some(peer.label().unwrap_or("unknown_service")));
+        add(&mut list, "service.version", peer.version.as_deref());
+        if let Some(process) = process {
+            add(&mut list, "service.instance.id", Some(&self.instance(process)));
             self.process(&mut list, process, clock);
+            of_container(&mut list, process);
             // A process that is known runs here; a peer that is not may run anywhere.
             self.host(&mut list);
         }
@@ -108,7 +123,7 @@ impl Resources {
         if self.payloads {
             list.texts("process.command_args", process.arguments.reveal());
         }
-        list.known("container.id", process.container.as_deref());
+        add(list, "process.owner", process.home.user.as_deref());
     }
 
     fn host(&self, list: &mut Attributes) {
@@ -132,6 +147,42 @@ impl Resources {
         let hex = format!("{id:032x}");
         let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default();
         [part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)].join("-")
+    }
+}
+
+/// Unless it was said before.
+fn add(list: &mut Attributes, key: &str, value: Option<&str>) {
+    if !list.has(key) {
+        list.known(key, value);
+    }
+}
+
+/// What a pod is called as a service: by its annotations, else by what keeps it running, else by itself.
+fn of_pod(list: &mut Attributes, process: &Process) {
+    for (key, value) in process.attributes().into_iter().flatten() {
+        add(list, key, Some(value));
+    }
+    let workload = process.workload().map(|workload| workload.name.as_str());
+    add(list, "service.name", workload.or(process.pod()));
+    add(list, "service.namespace", process.namespace());
+    if let (Some(namespace), Some(pod), Some(container)) =
+        (process.namespace(), process.pod(), process.container_name())
+    {
+        add(list, "service.instance.id", Some(&format!("{namespace}.{pod}.{container}")));
+    }
+}
+
+fn of_container(list: &mut Attributes, process: &Process) {
+    add(list, "container.id", process.container.as_deref());
+    add(list, "container.name", process.container_name().filter(|_| process.pod().is_none()));
+    add(list, "container.runtime.name", process.runtime());
+    add(list, "container.image.name", process.image());
+    add(list, "k8s.namespace.name", process.namespace());
+    add(list, "k8s.pod.name", process.pod());
+    add(list, "k8s.pod.uid", process.pod_uid());
+    add(list, "k8s.container.name", process.container_name().filter(|_| process.pod().is_some()));
+    if let Some(workload) = process.workload() {
+        add(list, &format!("k8s.{}.name", workload.kind.to_lowercase()), Some(&workload.name));
     }
 }
 

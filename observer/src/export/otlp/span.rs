@@ -224,6 +224,10 @@ fn ours(list: &mut Attributes, item: &Item) {
     if call.progress > 0 {
         list.number("mcp_observer.progress", call.progress);
     }
+    if call.links.relay.is_some() {
+        // A hop is counted with the call that it passes on.
+        list.put("mcp_observer.relay", Value::BoolValue(true));
+    }
     for (role, peer) in [("client", &call.client), ("server", &call.server)] {
         list.known(&format!("mcp_observer.{role}.name"), peer.name.as_deref());
         list.known(&format!("mcp_observer.{role}.version"), peer.version.as_deref());

@@ -7,11 +7,12 @@ use super::metrics::{Counter, Histogram};
 use super::series::Trace;
 use crate::export::labels::{Family, Labels};
 use crate::export::semconv::{self, Bound, Vantage};
-use crate::pipeline::observation::{Call, Notification, Session};
+use crate::pipeline::observation::{Call, Notification, Session, Subject, TaskEnded};
 use crate::pipeline::time::WallClock;
 
 const REQUESTS: Counter<3> = Counter::new("mcp_requests_total");
 const TOOL_CALLS: Counter<4> = Counter::new("mcp_tool_calls_total");
+const TASK: Histogram<3> = Histogram::new("mcp_task_duration_seconds");
 const ERRORS: Counter<2> = Counter::new("mcp_errors_total");
 const TOOL_REQUEST_BYTES: Histogram<2> = Histogram::new("mcp_tool_request_bytes");
 const TOOL_RESPONSE_BYTES: Histogram<2> = Histogram::new("mcp_tool_response_bytes");
@@ -27,8 +28,13 @@ impl Prometheus {
         let server = self.labels.server(&call.server, answered);
         let outcome = call.outcome.name();
         let traces = self.traces(call, clock);
-        self.registry.add(REQUESTS, [server, semconv::method_name(&call.method), outcome], 1);
-        if let Some(tool) = semconv::tool(call) {
+        if call.is_counted() {
+            self.registry.add(REQUESTS, [server, semconv::method_name(&call.method), outcome], 1);
+            if let Some(error) = semconv::error_type(call, Vantage::Client) {
+                self.registry.add_traced(ERRORS, [server, &error], 1, traces.client);
+            }
+        }
+        if let Some(tool) = semconv::tool(call).filter(|_| call.is_logical_end()) {
             let client = self.labels.client(&call.client, answered);
             let tool = self.labels.tool(server, tool, answered);
             self.registry.add_traced(TOOL_CALLS, [server, client, tool, outcome], 1, traces.client);
@@ -42,9 +48,6 @@ impl Prometheus {
                 let bytes = call.response_bytes as f64;
                 self.registry.observe(TOOL_RESPONSE_BYTES, [server, tool], bytes, traces.client);
             }
-        }
-        if let Some(error) = semconv::error_type(call, Vantage::Client) {
-            self.registry.add_traced(ERRORS, [server, &error], 1, traces.client);
         }
         if semconv::has_latency(call) {
             self.operation(call, server, answered, &traces);
@@ -65,6 +68,15 @@ impl Prometheus {
             let values = values.each_ref().map(|value| &**value);
             self.registry.observe(SERVER_OPERATION, values, duration.as_secs_f64(), traces.server);
         }
+    }
+
+    pub(super) fn task(&mut self, it: &TaskEnded) {
+        let server = self.labels.server(&it.server, true);
+        let tool = match &it.subject {
+            Some(Subject::Tool(name)) => self.labels.tool(server, name, true),
+            _ => "",
+        };
+        self.registry.observe(TASK, [server, tool, it.outcome.name()], it.duration.as_secs_f64(), None);
     }
 
     pub(super) fn notification(&mut self, it: &Notification) {

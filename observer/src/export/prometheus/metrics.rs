@@ -41,16 +41,26 @@ pub const METRICS: &[Metric] = &[
         "How long sessions lasted whose server is on this host.",
     )
     .in_development(),
-    counter("mcp_requests_total", &["server", "method", "outcome"], "Requests that have ended, by outcome."),
+    counter(
+        "mcp_requests_total",
+        &["server", "method", "outcome"],
+        "Requests that have ended, by outcome. A request that a wrapper or gateway passes on counts once.",
+    ),
     counter(
         "mcp_tool_calls_total",
         &["server", "client", "tool", "outcome"],
-        "Tool calls that have ended, by outcome.",
+        "Tool calls, each once: without the rounds that asked for more input and the hops of calls that are passed on.",
+    ),
+    histogram(
+        "mcp_task_duration_seconds",
+        OPERATION_BUCKETS,
+        &["server", "tool", "outcome"],
+        "From the request that made a task until its end was first seen.",
     ),
     counter(
         "mcp_errors_total",
         &["server", "error_type"],
-        "Requests that have failed, by the client's error type.",
+        "Requests that have failed, by the client's error type, counted like mcp_requests_total.",
     ),
     histogram("mcp_tool_request_bytes", SIZE_BUCKETS, &["server", "tool"], "Sizes of tool calls."),
     histogram(

@@ -97,6 +97,7 @@ impl Exporter for Prometheus {
             Observation::ServerStopped(stopped) => {
                 stopped.server.process.iter().for_each(|process| self.labels.ended(process.id));
             }
+            Observation::TaskEnded(it) => self.task(it),
             Observation::Loss(loss) => self.loss(loss),
             Observation::BlindSpot(spot) => self.blind_spot(spot),
             Observation::SessionStarted(_) | Observation::ServerStarted(_) | Observation::Unanswerable(_) => {
@@ -118,6 +119,7 @@ fn ended_at(observation: &Observation) -> Timestamp {
     match observation {
         Observation::Call(call) => call.at.after(call.duration().unwrap_or_default()),
         Observation::Notification(it) => it.at,
+        Observation::TaskEnded(it) => it.at.after(it.duration),
         Observation::SessionStarted(it) | Observation::SessionEnded(it) => it.at,
         Observation::ServerStarted(it) | Observation::ServerStopped(it) => it.at,
         Observation::Unanswerable(it) => it.at,
@@ -134,7 +136,9 @@ mod tests {
     use crate::capture::kernel::{KernelState, ProgramRuns};
     use crate::export::testing::call;
     use crate::pipeline::health::Health;
-    use crate::pipeline::observation::{Call, Hole, Loss, Outcome, Peer, Server, Subject, TraceContext};
+    use crate::pipeline::observation::{
+        Call, Hole, Links, Loss, Outcome, Peer, Relay, Server, Subject, TaskEnded, TaskStatus, TraceContext,
+    };
     use observer_common::loss::LossCause;
 
     const CLOCK: WallClock = WallClock { unix_ns_at_boot: 0 };
@@ -183,6 +187,51 @@ mod tests {
         assert!(!text.contains("made_up") && text.contains(r#"tool="_other""#), "{text}");
         assert!(text.contains(r#"mcp_errors_total{error_type="-32602",server="_other"} 1"#), "{text}");
         assert!(scrape(&[made_up(0, Outcome::ToolError)]).contains(r#"tool="made_up_0""#));
+    }
+
+    #[test]
+    fn what_the_client_wanted_is_counted_once() {
+        let linked = |links, outcome| Observation::Call(Box::new(Call { links, outcome, ..call() }));
+        let relay = Some(Relay { at: Timestamp::default(), id: call().id });
+        let text = scrape(&[
+            linked(Links::default(), Outcome::InputRequired),
+            linked(Links { relay, ..Links::default() }, Outcome::ToolError),
+            linked(Links::default(), Outcome::Ok),
+        ]);
+        let value =
+            |name| lines_of(&text, name).iter().map(|line| line.rsplit(' ').next().unwrap()).collect();
+        let counted: Vec<&str> = value("mcp_tool_calls_total");
+        assert_eq!(counted, ["1"], "neither the round before the last nor the hop");
+        let requests: Vec<&str> = value("mcp_requests_total");
+        assert_eq!(requests, ["1", "1"], "each round is a request");
+        assert!(lines_of(&text, "mcp_errors_total").is_empty(), "the hop's error is the call's");
+        let timed: Vec<&str> = value("mcp_client_operation_duration_seconds_count");
+        assert_eq!(timed, ["1", "1"], "each hop takes its time");
+    }
+
+    #[test]
+    fn a_task_is_timed_to_its_end() {
+        let call = call();
+        let ended = TaskEnded {
+            at: call.at,
+            method: call.method,
+            subject: call.subject,
+            id: call.id,
+            direction: call.direction,
+            transport: call.transport,
+            revision: call.revision,
+            status: TaskStatus::Completed,
+            outcome: Outcome::ToolError,
+            duration: std::time::Duration::from_secs(90),
+            polls: 3,
+            session: None,
+            trace: None,
+            client: call.client,
+            server: call.server,
+        };
+        let text = scrape(&[Observation::TaskEnded(Box::new(ended))]);
+        let sum = r#"mcp_task_duration_seconds_sum{outcome="tool_error",server="everything",tool="echo"} 90"#;
+        assert_eq!(lines_of(&text, "mcp_task_duration_seconds_sum"), [sum]);
     }
 
     #[test]

@@ -86,9 +86,15 @@ impl Raw {
     }
 
     /// It ends behind `end` of the pushed `bytes`.
-    pub(super) fn finish(mut self, bytes: &[u8], end: usize, limit: usize) -> (Member, Kept) {
+    pub(super) fn finish(self, bytes: &[u8], end: usize, limit: usize) -> (Member, Kept) {
+        let (member, bytes) = self.into_bytes(bytes, end, limit);
+        (member, Kept::Raw(Private::new(bytes.into())))
+    }
+
+    /// As [`finish`](Self::finish).
+    pub(super) fn into_bytes(mut self, bytes: &[u8], end: usize, limit: usize) -> (Member, Vec<u8>) {
         self.add(bytes.get(self.from..end), limit);
-        (self.member, Kept::Raw(Private::new(self.bytes.into())))
+        (self.member, self.bytes)
     }
 }
 

@@ -3,6 +3,7 @@
 //! In: the bytes of one text, as they come. Out: [`Message`]s with only the members that MCP needs. No message is
 //! held in memory, see [`skim`].
 
+mod digest;
 mod draft;
 mod lexer;
 mod paths;
@@ -90,6 +91,14 @@ impl Message {
         self.members.iter().find(|(name, _)| *name == member).map(|(_, kept)| kept)
     }
 
+    /// The digest kept of `member`.
+    pub fn digest(&self, member: Member) -> Option<u64> {
+        match self.member(member)? {
+            Kept::Digest(digest) => Some(*digest),
+            _ => None,
+        }
+    }
+
     /// The first kept value of `member`, if it is a string.
     pub fn string(&self, member: Member) -> Option<&str> {
         match self.member(member)? {
@@ -114,6 +123,8 @@ pub enum Kept {
     Structure,
     /// The raw text of a payload member, cut to the payload length.
     Raw(Private<Box<[u8]>>),
+    /// A number that is the same for the same value, or for the same names of members.
+    Digest(u64),
 }
 
 /// A member that is kept, named by its path. Adding one: a line here and a line in `paths::PATHS`.
@@ -137,8 +148,16 @@ pub enum Member {
     ProgressToken,
     /// `params.task`: the request asks for a task (2025-11-25).
     Task,
-    /// `params.requestState`: a repeated request of the 2026-07-28 revision.
+    /// `params.arguments`, as a digest, unless it is long.
+    ArgumentsDigest,
+    /// `params.requestState`, as a digest: a repeated request of the 2026-07-28 revision.
     RequestState,
+    /// The names in `params.inputResponses`, as a digest: what a repeated request brings.
+    InputResponses,
+    /// `params.taskId`, in `tasks/*` and in notifications of a task.
+    TaskOf,
+    /// `params._meta["io.modelcontextprotocol/subscriptionId"]`: the id of a `subscriptions/listen`.
+    Subscription,
     /// `params._meta.traceparent`.
     TraceParent,
     /// `params._meta.tracestate`.
@@ -176,6 +195,16 @@ pub enum Member {
     ToolName,
     /// `result.task.taskId` (2025-11-25) or `result.taskId`.
     TaskId,
+    /// `result.requestState`, as a digest: what the repeated request is to bring back.
+    ResultState,
+    /// The names in `result.inputRequests`, as a digest.
+    InputRequests,
+    /// Of a task: `result.task.status`, `result.status`, or `params.status` of a notification.
+    TaskStatus,
+    /// Of a task: `result.result.isError`, or `params.result.isError` of a notification (2026-07-28).
+    TaskIsError,
+    /// Of a task: `result.error.code`, or `params.error.code` of a notification (2026-07-28).
+    TaskError,
     /// `error.code`.
     ErrorCode,
     /// `error.message`: payload, it often quotes an argument.

@@ -34,6 +34,11 @@ pub(super) const PATHS: &[(&[&str], Keep)] = &[
     (&["params", "progressToken"], Keep::Member(Member::ProgressToken)),
     (&["params", "task"], Keep::Member(Member::Task)),
     (&["params", "requestState"], Keep::Member(Member::RequestState)),
+    (&["params", "inputResponses"], Keep::Member(Member::InputResponses)),
+    (&["params", "taskId"], Keep::Member(Member::TaskOf)),
+    (&["params", "status"], Keep::Member(Member::TaskStatus)),
+    (&["params", "result", "isError"], Keep::Member(Member::TaskIsError)),
+    (&["params", "error", "code"], Keep::Member(Member::TaskError)),
     (&["params", "processId"], Keep::Member(Member::LanguageServer)),
     (&["params", "rootUri"], Keep::Member(Member::LanguageServer)),
     (&["params", "clientCapabilities"], Keep::Member(Member::AgentClient)),
@@ -41,6 +46,7 @@ pub(super) const PATHS: &[(&[&str], Keep)] = &[
     (&["params", "_meta", "traceparent"], Keep::Member(Member::TraceParent)),
     (&["params", "_meta", "tracestate"], Keep::Member(Member::TraceState)),
     (&["params", "_meta", VERSION], Keep::Member(Member::MetaVersion)),
+    (&["params", "_meta", SUBSCRIPTION], Keep::Member(Member::Subscription)),
     (&["params", "_meta", CLIENT_INFO, "name"], Keep::Member(Member::MetaClientName)),
     (&["params", "_meta", CLIENT_INFO, "version"], Keep::Member(Member::MetaClientVersion)),
     (&["result", "isError"], Keep::Member(Member::IsError)),
@@ -54,11 +60,18 @@ pub(super) const PATHS: &[(&[&str], Keep)] = &[
     (&["result", "tools", "[]", "name"], Keep::Member(Member::ToolName)),
     (&["result", "task", "taskId"], Keep::Member(Member::TaskId)),
     (&["result", "taskId"], Keep::Member(Member::TaskId)),
+    (&["result", "task", "status"], Keep::Member(Member::TaskStatus)),
+    (&["result", "status"], Keep::Member(Member::TaskStatus)),
+    (&["result", "result", "isError"], Keep::Member(Member::TaskIsError)),
+    (&["result", "error", "code"], Keep::Member(Member::TaskError)),
+    (&["result", "requestState"], Keep::Member(Member::ResultState)),
+    (&["result", "inputRequests"], Keep::Member(Member::InputRequests)),
     (&["result", "agentCapabilities"], Keep::Member(Member::AgentClient)),
     (&["result", "agentInfo"], Keep::Member(Member::AgentClient)),
 ];
 
 const VERSION: &str = "io.modelcontextprotocol/protocolVersion";
+const SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
 const CLIENT_INFO: &str = "io.modelcontextprotocol/clientInfo";
 const SERVER_INFO: &str = "io.modelcontextprotocol/serverInfo";
 
@@ -134,7 +147,7 @@ struct Node {
 static TREE: [Node; ROOM] = tree();
 const ITEM: &str = "[]";
 /// One place more than needed would do no harm: unused ones are not reachable.
-const ROOM: usize = 64;
+const ROOM: usize = 96;
 
 #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler, where a wrong index is an error")]
 const fn tree() -> [Node; ROOM] {

@@ -9,6 +9,7 @@
 //!   its document gives none at all: it is the tail of another message, or of another protocol.
 //! * A text that ends too early is treated like one with a gap at its end.
 
+use super::digest;
 use super::draft::{Draft, Raw};
 use super::lexer::{Lexer, Token};
 use super::paths::{Keep, LONGEST_KEY, Place};
@@ -45,6 +46,8 @@ pub struct Skim {
     malformed: bool,
     message: Draft,
     raw: Option<Raw>,
+    /// What a digest is made of.
+    digested: Option<Raw>,
     tail: Tail,
     found: Skimmed,
 }
@@ -55,6 +58,7 @@ struct Bounds {
     batch: usize,
     kept_bytes: usize,
     payload_bytes: usize,
+    digested_bytes: usize,
     listed_tools: usize,
 }
 
@@ -75,6 +79,7 @@ impl Skim {
                 batch: limits.batch,
                 kept_bytes: limits.kept_bytes,
                 payload_bytes: limits.payload_bytes,
+                digested_bytes: limits.digested_bytes,
                 listed_tools: limits.listed_tools,
             },
             lexer: Lexer::new(limits.nesting, LONGEST_KEY),
@@ -84,6 +89,7 @@ impl Skim {
             malformed: false,
             message: Draft::new(),
             raw: None,
+            digested: None,
             tail: Tail::default(),
             found: Skimmed::default(),
         }
@@ -101,8 +107,13 @@ impl Skim {
         }
         if self.lost {
             self.tail.add(rest);
-        } else if let Some(raw) = &mut self.raw {
+            return;
+        }
+        if let Some(raw) = &mut self.raw {
             raw.push(bytes, self.bounds.payload_bytes);
+        }
+        if let Some(digested) = &mut self.digested {
+            digested.push(bytes, self.bounds.digested_bytes);
         }
     }
 
@@ -143,7 +154,7 @@ impl Skim {
         self.path.clear();
         self.place = Some(Place::MESSAGE);
         (self.lost, self.malformed) = (false, false);
-        self.raw = None;
+        (self.raw, self.digested) = (None, None);
         self.tail.clear();
     }
 
@@ -167,7 +178,7 @@ impl Skim {
     fn lose(&mut self, cause: &'static str) {
         self.found.fault.get_or_insert(cause);
         self.lost = true;
-        self.raw = None;
+        (self.raw, self.digested) = (None, None);
     }
 
     fn refuse(&mut self) {
@@ -208,11 +219,14 @@ impl Skim {
         };
         self.expect_value();
         let member = match self.place.and_then(Place::keep) {
-            Some(Keep::Member(Member::Arguments)) => Member::Arguments,
+            Some(Keep::Member(member)) => member,
             Some(Keep::Result) => Member::Result,
             _ => return,
         };
-        if self.bounds.payloads {
+        if let Some(member) = digested_as(member) {
+            self.digested = Some(Raw::new(member, self.path.len(), end));
+        }
+        if self.bounds.payloads && matches!(member, Member::Arguments | Member::Result) {
             self.raw = Some(Raw::new(member, self.path.len(), end));
         }
     }
@@ -264,6 +278,12 @@ impl Skim {
         if let Some(raw) = self.raw.take_if(|raw| raw.level() == self.path.len()) {
             let (member, kept) = raw.finish(bytes, end, self.bounds.payload_bytes);
             self.message.keep(member, kept);
+        }
+        if let Some(digested) = self.digested.take_if(|digested| digested.level() == self.path.len()) {
+            let (member, bytes) = digested.into_bytes(bytes, end, self.bounds.digested_bytes);
+            if let Some(digest) = digest_of(member, &bytes) {
+                self.message.keep(member, Kept::Digest(digest));
+            }
         }
         self.next_place();
     }
@@ -323,6 +343,7 @@ impl Skim {
     fn member(&mut self, member: Member, kept: Kept) {
         match member {
             Member::Arguments | Member::Result => {}
+            _ if digested_as(member).is_some() => {} // its text is not kept
             Member::ToolName if self.message.tools >= self.bounds.listed_tools => {
                 self.found.fault.get_or_insert("tools_limit");
             }
@@ -351,6 +372,28 @@ impl Skim {
         } else {
             self.found.fault.get_or_insert("batch_limit");
         }
+    }
+}
+
+/// Under which name a digest of this member is kept.
+const fn digested_as(member: Member) -> Option<Member> {
+    match member {
+        Member::Arguments => Some(Member::ArgumentsDigest),
+        Member::RequestState | Member::ResultState | Member::InputRequests | Member::InputResponses => {
+            Some(member)
+        }
+        _ => None,
+    }
+}
+
+fn digest_of(member: Member, json: &[u8]) -> Option<u64> {
+    match member {
+        Member::InputRequests | Member::InputResponses => digest::of_names(json),
+        // A long one was cut: its beginning stands for it.
+        Member::RequestState | Member::ResultState => {
+            digest::of_value(json).or_else(|| Some(digest::of_bytes(json)))
+        }
+        _ => digest::of_value(json),
     }
 }
 
@@ -641,18 +684,21 @@ mod tests {
                     key => places.iter().filter_map(|place| place.get(key)).collect(),
                 };
             }
-            message.members.extend(places.into_iter().filter(|_| *member != Member::Arguments).map(
-                |value| {
-                    let kept = match value {
-                        Value::Null => Kept::Null,
-                        Value::Bool(bool) => Kept::Bool(*bool),
-                        Value::Number(number) => Kept::Number(number.to_string().into()),
-                        Value::String(string) => Kept::String((&**string).into()),
-                        Value::Array(_) | Value::Object(_) => Kept::Structure,
-                    };
-                    (*member, kept)
-                },
-            ));
+            for value in places {
+                if let Some(digested) = super::digested_as(*member) {
+                    let digest = super::digest_of(digested, value.to_string().as_bytes());
+                    message.members.extend(digest.map(|digest| (digested, Kept::Digest(digest))));
+                    continue;
+                }
+                let kept = match value {
+                    Value::Null => Kept::Null,
+                    Value::Bool(bool) => Kept::Bool(*bool),
+                    Value::Number(number) => Kept::Number(number.to_string().into()),
+                    Value::String(string) => Kept::String((&**string).into()),
+                    Value::Array(_) | Value::Object(_) => Kept::Structure,
+                };
+                message.members.push((*member, kept));
+            }
         }
         message
     }
@@ -785,7 +831,15 @@ mod tests {
 
     /// Members with two paths hold the one that comes last in the text, which is any of them.
     fn comparable(message: &Message) -> Message {
-        let twice = [Member::ProgressToken, Member::LanguageServer, Member::TaskId, Member::AgentClient];
+        let twice = [
+            Member::ProgressToken,
+            Member::LanguageServer,
+            Member::TaskId,
+            Member::AgentClient,
+            Member::TaskStatus,
+            Member::TaskIsError,
+            Member::TaskError,
+        ];
         let mut message = message.clone();
         for (member, kept) in &mut message.members {
             if twice.contains(member) {

@@ -32,8 +32,9 @@ pub struct Moved<'a> {
 pub struct Flow {
     /// The end whose copy is read.
     source: Option<Direction>,
-    /// Position after the last byte handed on.
-    expected: Option<u64>,
+    /// Position after the last byte handed on. Positions are counted from where a stream was first seen, so what
+    /// comes first and is not at 0 has lost what was before it.
+    expected: u64,
     /// Where the other end's calls ended, and when.
     marks: VecDeque<Mark>,
 }
@@ -60,7 +61,7 @@ impl Flow {
     }
 
     fn advance<'a>(&mut self, moved: Moved<'a>, out: &mut impl FnMut(Piece<'a>)) {
-        let expected = self.expected.unwrap_or(moved.position);
+        let expected = self.expected;
         let end = moved.position.saturating_add(moved.count);
         if end <= expected {
             return; // seen already
@@ -78,7 +79,7 @@ impl Flow {
         if end > recorded {
             out(Piece::Gap { at, position: recorded, missing: end - recorded });
         }
-        self.expected = Some(end);
+        self.expected = end;
     }
 
     /// Whether nothing was seen of it.
@@ -140,10 +141,16 @@ mod tests {
     }
 
     #[test]
-    fn a_flow_joined_late_begins_where_it_is_seen() {
+    fn what_was_lost_before_all_that_is_seen_is_a_gap() {
         let mut flow = Flow::default();
         let seen = pieces(&mut flow, received(100, 2, b"ab"));
-        assert_eq!(seen, [Piece::Data { at: at(101), position: 100, data: b"ab" }]);
+        assert_eq!(
+            seen,
+            [
+                Piece::Gap { at: at(101), position: 0, missing: 100 },
+                Piece::Data { at: at(101), position: 100, data: b"ab" }
+            ]
+        );
     }
 
     #[test]

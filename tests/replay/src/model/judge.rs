@@ -97,8 +97,6 @@ pub fn lossy(world: &World, seen: &Seen, lost: &[&OwnedRecord]) -> Result<u64, S
             candidates.iter().map(|&number| pair(world, number, &world.calls[number], call)).collect();
         match (judged.iter().position(Result::is_ok), judged.into_iter().next()) {
             (Some(index), _) => shown[candidates[index]] = true,
-            // A concluded one says so: a hole may have joined two messages.
-            _ if call.certainty == Certainty::Inferred => {}
             (None, Some(wrong)) => return wrong.map(|()| 0),
             (None, None) => return Err(format!("did not happen, or twice: {:?}", Shown(call))),
         }
@@ -201,7 +199,10 @@ fn is_request_of(world: &World, truth: &Truth, call: &Call) -> bool {
         Some(Subject::Tool(tool)) => Some(&**tool),
         _ => None,
     };
-    (truth.method, truth.tool, &truth.id, truth.direction) == (&*call.method, tool, &call.id, call.direction)
+    // What was in a hole is absent; it is never another.
+    let is_tool = tool == truth.tool || tool.is_none() && call.certainty != Certainty::Whole;
+    is_tool
+        && (truth.method, &truth.id, truth.direction) == (&*call.method, &call.id, call.direction)
         && pid(asker).is_none_or(|pid| pid == truth.asker)
         && pid(asked).is_none_or(|pid| pid == truth.asked)
         && (request.first_sent..=request.last_received).contains(&call.at.as_nanos())

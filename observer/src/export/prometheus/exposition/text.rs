@@ -191,7 +191,7 @@ mod tests {
     fn the_text_format_is_plain() {
         let text = written(Dialect::Prometheus);
         let expected = [
-            "# HELP mcp_errors_total Requests that have failed, by the client's error type.",
+            "# HELP mcp_errors_total Requests that have failed, by the client's error type, counted like mcp_requests_total.",
             "# TYPE mcp_errors_total counter",
             r#"mcp_errors_total{error_type="-1",server="a\"b\\c\nd"} 2"#,
             "# HELP mcp_observer_blind_spots Places found since the start that cannot be seen into.",

@@ -10,6 +10,7 @@ mod namespaces;
 mod relays;
 mod rounds;
 mod rules;
+mod span_facts;
 mod stdio;
 mod subscriptions;
 mod tasks;

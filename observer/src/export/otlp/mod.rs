@@ -15,8 +15,6 @@ mod item;
 mod metrics;
 mod portion;
 mod queue;
-#[cfg(test)]
-mod receiver;
 mod record;
 mod resource;
 mod settings;

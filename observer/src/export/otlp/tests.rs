@@ -1,5 +1,7 @@
 //! What arrives at a collector, attribute by attribute, and what becomes of it when the collector does not do well.
 
+mod receiver;
+
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,7 +11,7 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::trace::v1::Span;
 
-use super::receiver::{Answer, Receiver, Taken};
+use self::receiver::{Answer, Receiver, Taken};
 use super::*;
 use crate::export::prometheus::Prometheus;
 use crate::export::testing::{CLOCK, SECRET, call};

@@ -11,6 +11,7 @@ use crate::capture::kernel::{KernelSource, KernelState};
 use crate::config::Filter;
 use crate::error::Error;
 use crate::export::{Exporter, Vitals};
+use crate::expressions::Expressions;
 use crate::pipeline::health::{Health, Stage};
 use crate::pipeline::input::Input;
 use crate::pipeline::observation::Observation;
@@ -30,13 +31,14 @@ pub struct Agent {
     exporters: Vec<Box<dyn Exporter>>,
     recorder: Option<Writer>,
     filter: Filter,
+    expressions: Option<Expressions>,
     clock: WallClock,
     most_calls: Option<u64>,
     /// Time of the newest record.
     newest: Timestamp,
     tally: Tally,
-    /// What is wrong with records, and what exporters gave up.
-    health: Health,
+    /// What is wrong with records and expressions, and what exporters gave up.
+    own_health: Health,
 }
 
 /// What an agent has seen.
@@ -66,17 +68,24 @@ impl Agent {
             exporters,
             recorder: None,
             filter: Filter::default(),
+            expressions: None,
             clock,
             most_calls: None,
             newest: Timestamp::default(),
             tally: Tally::default(),
-            health: Health::default(),
+            own_health: Health::default(),
         }
     }
 
     /// Shows only what the filter wants.
     pub fn with_filter(self, filter: Filter) -> Self {
         Self { filter, ..self }
+    }
+
+    /// Shows only what the user's expressions want, with the attributes that they make. The settings of the pipeline
+    /// must name the headers that they read.
+    pub fn with_expressions(self, expressions: Option<Expressions>) -> Self {
+        Self { expressions, ..self }
     }
 
     /// Ends after so many calls.
@@ -132,6 +141,9 @@ impl Agent {
         while let Some((stream, verdict)) = self.pipeline.next_verdict() {
             source.decide(stream.0, verdict);
         }
+        while let Some((process, is_wanted)) = self.pipeline.next_watch() {
+            source.watch(process, is_wanted);
+        }
         taken.map(|()| self.tally.records - before)
     }
 
@@ -169,10 +181,11 @@ impl Agent {
         {
             self.take(record)?;
             while self.pipeline.next_verdict().is_some() {}
+            while self.pipeline.next_watch().is_some() {}
         }
         self.tally.torn_bytes = reader.torn_bytes();
         if self.tally.torn_bytes > 0 {
-            self.health.fault(Stage::Input, "torn_record");
+            self.own_health.fault(Stage::Input, "torn_record");
         }
         let newest = self.newest;
         self.finish(newest, None)
@@ -186,20 +199,25 @@ impl Agent {
         }
         match Input::decode(&record.header, record.payload) {
             Ok(input) => self.pipeline.feed(input),
-            Err(bad) => self.health.fault(Stage::Input, bad.0),
+            Err(bad) => self.own_health.fault(Stage::Input, bad.0),
         }
         self.export()
     }
 
     fn export(&mut self) -> Result<(), Error> {
-        while let Some(observation) = self.pipeline.next() {
-            if !self.has_enough() && self.filter.wants(&observation) {
+        while let Some(mut observation) = self.pipeline.next() {
+            if !self.has_enough() && self.filter.wants(&observation) && self.is_wanted(&mut observation) {
                 self.tally.add(&observation);
                 let clock = self.clock;
                 self.output(|exporter| exporter.export(&observation, clock))?;
             }
         }
         Ok(())
+    }
+
+    fn is_wanted(&mut self, observation: &mut Observation) -> bool {
+        let Some(expressions) = &self.expressions else { return true };
+        expressions.apply(observation, &mut self.own_health)
     }
 
     fn finish(mut self, at: Timestamp, kernel: Option<&KernelState>) -> Result<Tally, Error> {
@@ -218,9 +236,9 @@ impl Agent {
             recorder.flush()?;
         }
         for exporter in &mut self.exporters {
-            exporter.account(&mut self.health);
+            exporter.account(&mut self.own_health);
         }
-        let health = [&self.health, self.pipeline.health()];
+        let health = [&self.own_health, self.pipeline.health()];
         let streams = self.pipeline.streams();
         let vitals = Vitals { at, records: self.tally.records, streams, kernel, health };
         self.exporters.iter_mut().try_for_each(|exporter| exporter.turn(&vitals)).map_err(Error::from_output)

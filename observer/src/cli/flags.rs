@@ -13,6 +13,7 @@ use crate::error::Error;
 use crate::export::Exporter;
 use crate::export::json_lines::JsonLines;
 use crate::export::terminal::Terminal;
+use crate::expressions::Expressions;
 
 /// Which observations are shown.
 #[derive(Args, Clone, Debug)]
@@ -59,6 +60,28 @@ impl FilterFlags {
             servers: self.server,
             tools: self.tool,
         })
+    }
+}
+
+/// What users compute themselves.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Expressions (CEL; each repeatable, in the environment one per line)")]
+pub struct ExpressionFlags {
+    /// Only what this is true for: `duration_ms > 1000.0 && tool.startsWith('db_')`. docs/expressions.md has the names.
+    #[arg(long, env = "MCP_OBSERVER_FILTER", value_name = "EXPR", value_delimiter = '\n')]
+    filter: Vec<String>,
+    /// Gives each call an attribute: `tenant=headers['x-tenant']`. `Authorization` and cookies cannot be read.
+    #[arg(long, env = "MCP_OBSERVER_ATTRIBUTE", value_name = "NAME=EXPR", value_delimiter = '\n')]
+    attribute: Vec<String>,
+}
+
+impl ExpressionFlags {
+    /// What they mean. `payloads`: whether the user asked for these too.
+    pub fn expressions(&self, payloads: bool) -> Result<Option<Expressions>, Error> {
+        let written = |lines: &[String]| -> Vec<String> {
+            lines.iter().filter(|line| !line.trim().is_empty()).cloned().collect()
+        };
+        Expressions::read(&written(&self.filter), &written(&self.attribute), payloads)
     }
 }
 

@@ -6,6 +6,7 @@ mod live;
 #[cfg(feature = "otlp")]
 mod otlp;
 mod record;
+mod reference;
 mod replay;
 mod run;
 mod stop;
@@ -52,6 +53,7 @@ enum Command {
     Record(record::Record),
     Replay(replay::Replay),
     Doctor(doctor::Doctor),
+    Reference(reference::Reference),
 }
 
 impl Command {
@@ -62,6 +64,7 @@ impl Command {
             Self::Record(record) => record.run(),
             Self::Replay(replay) => replay.run(),
             Self::Doctor(doctor) => doctor.run(),
+            Self::Reference(reference) => reference.run(),
         }
     }
 }

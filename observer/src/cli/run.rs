@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use clap::Args;
 
-use super::flags::{CaptureFlags, FilterFlags, PayloadFlags};
+use super::flags::{CaptureFlags, ExpressionFlags, FilterFlags, PayloadFlags};
 use super::{live, tell};
 use crate::agent::Agent;
 use crate::error::Error;
@@ -15,7 +15,7 @@ use crate::export::http;
 use crate::export::otlp;
 use crate::export::prometheus::Prometheus;
 use crate::export::warnings::Warnings;
-use crate::pipeline::Settings;
+use crate::expressions;
 
 /// Run as an agent: serve metrics to Prometheus, export to a collector and stay up.
 #[derive(Args, Clone, Debug)]
@@ -31,6 +31,8 @@ pub struct Run {
     #[command(flatten)]
     filter: FilterFlags,
     #[command(flatten)]
+    expressions: ExpressionFlags,
+    #[command(flatten)]
     capture: CaptureFlags,
 }
 
@@ -38,6 +40,7 @@ impl Run {
     /// Does it. The server is up before the probes are, so that `/readyz` can say that they are not.
     pub fn run(self) -> Result<(), Error> {
         let payloads = self.payloads.payloads;
+        let expressions = self.expressions.expressions(payloads)?;
         #[cfg(feature = "otlp")]
         let otlp = self.otlp.settings()?;
         #[cfg(feature = "otlp")]
@@ -54,6 +57,7 @@ impl Run {
         otlp.iter().for_each(|otlp| readiness.watch(otlp.is_down()));
         tell(format_args!("mcp-observer {}: http://{address}/metrics", env!("CARGO_PKG_VERSION")));
         live::observe(&self.capture, |source| {
+            let prometheus = prometheus.begun(source.now(), source.wall_clock());
             live::tell_attached(source.facts());
             let warnings = Warnings::new(io::stderr());
             let mut exporters: Vec<Box<dyn Exporter>> = vec![Box::new(prometheus), Box::new(warnings)];
@@ -61,9 +65,9 @@ impl Run {
             exporters.extend(otlp.map(|otlp| Box::new(otlp) as Box<dyn Exporter>));
             // Readiness comes last: who sees it finds all metrics there.
             exporters.push(Box::new(readiness));
-            let settings = Settings { payloads, ..Settings::default() };
+            let settings = expressions::settings(expressions.as_ref(), payloads);
             let agent = Agent::new(settings, source.wall_clock(), exporters);
-            Ok(agent.with_filter(filter))
+            Ok(agent.with_filter(filter).with_expressions(expressions))
         })?;
         tell(format_args!("ended"));
         Ok(())

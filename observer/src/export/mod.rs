@@ -2,11 +2,13 @@
 
 pub mod http;
 pub mod json_lines;
+pub mod json_members;
 pub mod labels;
 #[cfg(feature = "otlp")]
 pub mod otlp;
 pub mod prometheus;
 pub mod semconv;
+pub mod span_attributes;
 pub mod terminal;
 #[cfg(test)]
 pub mod testing;

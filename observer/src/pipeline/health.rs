@@ -19,6 +19,8 @@ pub enum Stage {
     Pairing,
     /// `export`.
     Export,
+    /// `expressions`, behind the pipeline: what the user wrote.
+    Expression,
 }
 
 impl Stage {
@@ -32,6 +34,7 @@ impl Stage {
             Self::Mcp => "mcp",
             Self::Pairing => "pairing",
             Self::Export => "export",
+            Self::Expression => "expression",
         }
     }
 }

@@ -10,7 +10,7 @@ use super::item::{Item, Side};
 use super::settings::{AttributeLimits, SpanLimits, StatusCodeName};
 use crate::export::semconv::{self, Vantage};
 use crate::pipeline::jsonrpc::Id;
-use crate::pipeline::observation::{CallDirection, Outcome, Subject, Transport};
+use crate::pipeline::observation::{AttributeValue, CallDirection, Outcome, Subject, Transport};
 use crate::pipeline::private::Private;
 
 /// How spans are made.
@@ -94,6 +94,11 @@ impl View {
         network(&mut list, item, side);
         self.payloads(&mut list, item);
         ours(&mut list, item);
+        for attribute in &call.attributes {
+            if !list.has(&attribute.name) {
+                list.put(&attribute.name, chosen(&attribute.value));
+            }
+        }
         list
     }
 
@@ -209,6 +214,16 @@ fn split_host(text: &str) -> (&str, Option<u16>) {
         _ => (text, None),
     };
     (host.trim_start_matches('[').trim_end_matches(']'), port)
+}
+
+/// The value of an attribute that the user has chosen.
+fn chosen(value: &AttributeValue) -> Value {
+    match value {
+        AttributeValue::Text(text) => Value::StringValue(text.to_string()),
+        AttributeValue::Int(number) => Value::IntValue(*number),
+        AttributeValue::Double(number) => Value::DoubleValue(*number),
+        AttributeValue::Bool(is_so) => Value::BoolValue(*is_so),
+    }
 }
 
 /// What the conventions have no name for.

@@ -5,6 +5,7 @@
 //! [`expiry`].
 
 pub mod expiry;
+pub mod ids;
 pub mod outcome;
 pub mod scope;
 
@@ -20,7 +21,7 @@ use super::reassembly::Mark;
 use super::reassembly::twin::{ConnectionId, End};
 use super::span_facts::SpanFacts;
 use super::time::Timestamp;
-use super::transport::{RequestHead, Transport};
+use super::transport::{ChosenHeaders, RequestHead, Transport};
 use outcome::Outcome;
 use scope::CallKey;
 
@@ -94,6 +95,8 @@ pub struct OpenCall {
     pub doom: (Timestamp, Outcome),
     /// What only spans tell of it.
     pub span: SpanFacts,
+    /// Headers of its HTTP request that the user asks for.
+    pub headers: Private<ChosenHeaders>,
     /// What ties it to other messages.
     pub ties: RequestTies,
     /// Notifications that came on it, of `subscriptions/listen`.
@@ -102,6 +105,8 @@ pub struct OpenCall {
     pub hops: u32,
     /// The call that this one passes on.
     pub relayed: Option<Relayed>,
+    /// It asks for more of a list.
+    pub goes_on: bool,
     /// Raw arguments, if payloads are kept.
     pub arguments: Option<Private<Box<[u8]>>>,
 }
@@ -173,6 +178,11 @@ impl Calls {
     /// An open call.
     pub fn call(&self, id: CallId) -> Option<&OpenCall> {
         self.open.value(&id)
+    }
+
+    /// All of them, oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = &OpenCall> {
+        self.open.keys().filter_map(|id| self.open.value(id))
     }
 
     /// An open call, to be changed.

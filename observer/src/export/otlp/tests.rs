@@ -177,6 +177,44 @@ fn a_call_is_two_spans_with_everything_that_the_conventions_name() {
 const GZIP: (&str, &str) = ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip");
 
 #[test]
+fn whatever_is_sent_is_in_the_reference() {
+    use crate::export::span_attributes::{ATTRIBUTES, On};
+    let known = |on, list: &[KeyValue]| {
+        for KeyValue { key, .. } in list {
+            assert!(ATTRIBUTES.iter().any(|it| it.on == on && it.name == key), "{key} of {on:?}");
+        }
+    };
+    let failed = Call { outcome: Outcome::RpcError, error_code: Some(1), ..whole_call() };
+    let host = Some(Host::here());
+    let taken = taken(
+        vec![whole_call(), failed],
+        &[NO_METRICS],
+        Choice { host, payloads: true, ..Choice::default() },
+    );
+    for resource in taken.traces.iter().flat_map(|request| &request.resource_spans) {
+        known(On::Resource, &resource.resource.as_ref().unwrap().attributes);
+        for span in resource.scope_spans.iter().flat_map(|it| &it.spans) {
+            known(On::Call, &span.attributes);
+            span.events.iter().for_each(|event| known(On::Event, &event.attributes));
+        }
+    }
+}
+
+#[test]
+fn attributes_of_the_user_are_sent_and_replace_none() {
+    use crate::pipeline::observation::{Attribute, AttributeValue};
+    let attribute = |name: &str, value| Attribute { name: name.into(), value };
+    let attributes_of_user = vec![
+        attribute("team", AttributeValue::Text("blue".into())),
+        attribute("mcp.method.name", AttributeValue::Int(1)),
+    ];
+    let taken =
+        taken(vec![Call { attributes: attributes_of_user, ..call() }], &ONLY_TRACES, Choice::default());
+    let sent = attributes(&spans(&taken)[0].1.attributes);
+    assert_eq!([&*sent["team"], &*sent["mcp.method.name"]], ["blue", "tools/call"]);
+}
+
+#[test]
 fn every_service_is_a_resource_of_its_own() {
     let other = Peer { name: Some("other".into()), process: None, ..call().server };
     let calls = vec![call(), numbered(4), Call { server: other, server_duration: None, ..numbered(5) }];

@@ -37,6 +37,7 @@ pub struct Agent {
     /// Time of the newest record.
     newest: Timestamp,
     tally: Tally,
+    /// What is wrong with records and expressions, and what exporters gave up.
     own_health: Health,
 }
 
@@ -223,6 +224,9 @@ impl Agent {
         self.tally.in_flight = self.pipeline.finish(at);
         self.export()?;
         self.turn(at, kernel)?;
+        self.exporters.iter_mut().for_each(|exporter| exporter.finish());
+        // What did not arrive is told of too.
+        self.turn(at, kernel)?;
         Ok(self.tally)
     }
 
@@ -230,6 +234,9 @@ impl Agent {
     fn turn(&mut self, at: Timestamp, kernel: Option<&KernelState>) -> Result<(), Error> {
         if let Some(recorder) = &mut self.recorder {
             recorder.flush()?;
+        }
+        for exporter in &mut self.exporters {
+            exporter.account(&mut self.own_health);
         }
         let health = [&self.own_health, self.pipeline.health()];
         let streams = self.pipeline.streams();

@@ -4,6 +4,8 @@ mod doctor;
 mod flags;
 mod host;
 mod live;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod record;
 mod reference;
 mod replay;

@@ -29,6 +29,9 @@ pub struct Replay {
     output: OutputFlags,
     #[command(flatten)]
     payloads: PayloadFlags,
+    #[cfg(feature = "otlp")]
+    #[command(flatten)]
+    otlp: super::otlp::OtlpFlags,
     #[command(flatten)]
     filter: FilterFlags,
     #[command(flatten)]
@@ -47,6 +50,14 @@ impl Replay {
         let mut exporters = vec![self.output.exporter(payloads)];
         if self.metrics {
             exporters.push(Box::new(prometheus) as Box<dyn Exporter>);
+        }
+        // What was recorded long ago goes to a collector only where it is asked for here.
+        #[cfg(feature = "otlp")]
+        if self.otlp.has_endpoint() {
+            use crate::export::otlp::Choice;
+            let choice = Choice { payloads, waits: true, ..Choice::default() };
+            let otlp = self.otlp.exporter(self.otlp.settings()?, choice, registry.clone())?;
+            exporters.extend(otlp.map(|otlp| Box::new(otlp) as Box<dyn Exporter>));
         }
         let settings = expressions::settings(expressions.as_ref(), payloads);
         let agent = Agent::new(settings, reader.head().clock, exporters);

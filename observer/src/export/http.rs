@@ -5,8 +5,8 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
 
@@ -43,13 +43,21 @@ const TIME_FOR_ONE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Readiness(Arc<Pages>);
 
+impl Readiness {
+    /// `/readyz` fails while `is_down` is true.
+    pub fn watch(&self, is_down: Arc<AtomicBool>) {
+        let _ = self.0.exporter_down.set(is_down);
+    }
+}
+
 /// Serves `registry` at `listener`, from now on until the process ends.
 ///
 /// # Errors
 /// The thread cannot be started.
 pub fn serve(listener: TcpListener, registry: Registry) -> Result<Readiness, Error> {
     let failed = |source| Error::Io { act: "serve the metrics".into(), source };
-    let pages = Arc::new(Pages { registry, is_ready: AtomicBool::new(false) });
+    let pages =
+        Arc::new(Pages { registry, is_ready: AtomicBool::new(false), exporter_down: OnceLock::new() });
     let served = pages.clone();
     listener.set_nonblocking(true).map_err(failed)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
@@ -117,6 +125,8 @@ async fn connection(stream: TcpStream, pages: Arc<Pages>, _place: OwnedSemaphore
 struct Pages {
     registry: Registry,
     is_ready: AtomicBool,
+    /// Says whether an exporter to elsewhere fails.
+    exporter_down: OnceLock<Arc<AtomicBool>>,
 }
 
 impl Pages {
@@ -129,10 +139,20 @@ impl Pages {
         match path {
             "/metrics" => self.metrics(headers),
             "/healthz" => page(StatusCode::OK, TEXT, "alive\n"),
-            "/readyz" if self.is_ready.load(Ordering::Relaxed) => page(StatusCode::OK, TEXT, "ready\n"),
-            "/readyz" => page(StatusCode::SERVICE_UNAVAILABLE, TEXT, "the probes are not attached\n"),
+            "/readyz" => self.ready(),
             "/" => page(StatusCode::OK, "text/html; charset=utf-8", LANDING),
             _ => page(StatusCode::NOT_FOUND, TEXT, "not here; see /\n"),
+        }
+    }
+
+    fn ready(&self) -> Response<Full<Bytes>> {
+        let is_down = |exporter: &Arc<AtomicBool>| exporter.load(Ordering::Relaxed);
+        if !self.is_ready.load(Ordering::Relaxed) {
+            page(StatusCode::SERVICE_UNAVAILABLE, TEXT, "the probes are not attached\n")
+        } else if self.exporter_down.get().is_some_and(is_down) {
+            page(StatusCode::SERVICE_UNAVAILABLE, TEXT, "a collector does not take what it is sent\n")
+        } else {
+            page(StatusCode::OK, TEXT, "ready\n")
         }
     }
 
@@ -206,6 +226,11 @@ mod tests {
         assert!(page_of(address, "/readyz").starts_with("HTTP/1.1 503 "));
         let facts = StartFacts::default();
         readiness.ready(&facts).unwrap();
+        assert!(page_of(address, "/readyz").starts_with("HTTP/1.1 200 "));
+        let is_down = Arc::new(AtomicBool::new(true));
+        readiness.watch(is_down.clone());
+        assert!(page_of(address, "/readyz").starts_with("HTTP/1.1 503 "));
+        is_down.store(false, Ordering::Relaxed);
         assert!(page_of(address, "/readyz").starts_with("HTTP/1.1 200 "));
     }
 

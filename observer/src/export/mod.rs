@@ -4,6 +4,8 @@ pub mod http;
 pub mod json_lines;
 pub mod json_members;
 pub mod labels;
+#[cfg(feature = "otlp")]
+pub mod otlp;
 pub mod prometheus;
 pub mod semconv;
 pub mod span_attributes;
@@ -41,6 +43,12 @@ pub trait Exporter {
     /// # Errors
     /// The output cannot be written.
     fn turn(&mut self, vitals: &Vitals<'_>) -> io::Result<()>;
+
+    /// Adds what was given up since the last time; it is told of in the vitals that follow.
+    fn account(&mut self, _health: &mut Health) {}
+
+    /// Nothing more will come: what is on its way gets a bounded time to arrive.
+    fn finish(&mut self) {}
 }
 
 /// How the observer itself does.

@@ -47,7 +47,7 @@ attributes! {
     Call "mcp.session.id" "of sessions" "A hash of the session's id: the id itself would let its reader take the session over.";
     Call "mcp.resource.uri" "`--payloads`" "URI of the resource.";
     Call "rpc.response.status_code" "failed" "JSON-RPC code.";
-    Call "rpc.status_code" "asked for" "The same by its older name, as `OTEL_SEMCONV_STABILITY_OPT_IN` says.";
+    Call "rpc.status_code" "asked for" "The same by its newer name, as `OTEL_SEMCONV_STABILITY_OPT_IN` says.";
     Call "network.transport" "always" "`pipe` or `tcp`.";
     Call "network.protocol.name" "always" "`http`, or empty.";
     Call "network.protocol.version" "of HTTP" "Version of HTTP.";
@@ -63,6 +63,7 @@ attributes! {
     Call "mcp_observer.request.size" "always" "Bytes of the request's text.";
     Call "mcp_observer.response.size" "always" "Bytes of the answer's text.";
     Call "mcp_observer.progress" "if there was any" "Progress notifications.";
+    Call "mcp_observer.relay" "of hops" "It passes another call on, which is exported too.";
     Call "mcp_observer.client.name" "known" "The name that the client gave itself.";
     Call "mcp_observer.client.version" "known" "The version that the client gave itself.";
     Call "mcp_observer.server.name" "known" "The name that the server gave itself.";
@@ -73,6 +74,7 @@ attributes! {
     Event "mcp_observer.direction" "always" "Who told whom.";
     Resource "service.name" "always" "Name of the observed service.";
     Resource "service.version" "known" "Its version.";
+    Resource "service.namespace" "in pods" "Namespace of its pod.";
     Resource "service.instance.id" "on this host" "The same for one process however often it is asked for.";
     Resource "process.pid" "on this host" "Process id.";
     Resource "process.creation.time" "on this host" "When it started.";
@@ -80,7 +82,16 @@ attributes! {
     Resource "process.executable.name" "on this host" "Its last part.";
     Resource "process.command" "on this host" "The program and, of an interpreter, the script.";
     Resource "process.command_args" "`--payloads`" "The whole command line.";
+    Resource "process.owner" "outside of containers" "Name of its user.";
     Resource "container.id" "in containers" "Container id.";
+    Resource "container.name" "in containers" "Name of the container, outside of pods.";
+    Resource "container.runtime.name" "in containers" "What runs the container.";
+    Resource "container.image.name" "in containers" "The image that it was made from.";
+    Resource "k8s.namespace.name" "in pods" "Namespace of the pod.";
+    Resource "k8s.pod.name" "in pods" "Name of the pod.";
+    Resource "k8s.pod.uid" "in pods" "Unique id of the pod.";
+    Resource "k8s.container.name" "in pods" "Name of the container.";
+    Resource "k8s.deployment.name" "in pods" "What keeps the pod running; likewise of the other kinds of workload.";
     Resource "host.name" "on this host" "Name of the host.";
     Resource "host.id" "on this host" "Machine id.";
     Resource "host.arch" "on this host" "Architecture.";

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::pipeline::input::ProcessId;
 use crate::pipeline::jsonrpc::Id;
 use crate::pipeline::observation::{
-    Call, CallDirection, Certainty, Home, Outcome, Peer, Process, Server, Subject, Transport,
+    Call, CallDirection, Certainty, Home, Outcome, Peer, Process, Server, SpanFacts, Subject, Transport,
 };
 use crate::pipeline::private::Private;
 use crate::pipeline::time::{Timestamp, WallClock};
@@ -41,6 +41,7 @@ pub fn call() -> Call {
         client: peer("mcp", "0.1.0", 4242, "/usr/bin/python3", "client.py"),
         server: peer("everything", "1.0", 4243, "/usr/bin/node", "server.js"),
         certainty: Certainty::Whole,
+        span: SpanFacts::default(),
         attributes: Vec::new(),
         headers: Private::new(Default::default()),
         links: Default::default(),

@@ -217,7 +217,7 @@ impl Seen {
 
 /// FNV-1a of 128 bits, the same on every machine and in every version.
 #[derive(Clone, Debug)]
-struct Mixer(u128);
+pub struct Mixer(u128);
 
 impl Default for Mixer {
     fn default() -> Self {
@@ -239,6 +239,13 @@ impl Hasher for Mixer {
 }
 
 impl Mixer {
+    /// A well-mixed number that stands for `value`.
+    pub fn of(value: &impl Hash) -> u128 {
+        let mut own = Self::default();
+        value.hash(&mut own);
+        own.id(b'o')
+    }
+
     /// An id for one purpose, never 0.
     fn id(&self, purpose: u8) -> u128 {
         let mut own = self.clone();

@@ -12,8 +12,10 @@ use super::observation::{
     Call, CallDirection, Certainty, Hop, Links, Notification, Observation, Outcome, Peer, Transport,
 };
 use super::pairing::{CallId, OpenCall, outcome};
+use super::private::Private;
 use super::reader::Envelope;
 use super::reassembly::twin::{ConnectionId, End, Medium, Place};
+use super::span_facts::SpanFacts;
 
 /// An answer and where it came.
 #[derive(Clone, Copy, Debug)]
@@ -204,6 +206,15 @@ impl Pipeline {
             _ => None,
         });
         let links = Links { rounds: None, notifications: open.notifications, relay: self.relay(&open), hops };
+        let error_message = message.filter(|_| self.settings.payloads);
+        let error_message = error_message.and_then(|message| message.string(Member::ErrorMessage));
+        let span = SpanFacts {
+            ended_at: self.now,
+            received_at: open.received_at,
+            error_message: error_message.map(|text| Private::new(text.into())),
+            sends_spans: self.senders_of_spans([&client, &server]),
+            ..open.span
+        };
         let call = Call {
             at: sent_at.unwrap_or(open.first_byte.at),
             method: open.method,
@@ -226,6 +237,7 @@ impl Pipeline {
             client,
             server,
             certainty: end.certainty,
+            span,
             attributes: Vec::new(),
             headers: open.headers,
             links,

@@ -92,6 +92,7 @@ impl Pipeline {
             }
         }
         self.processes.forget(process);
+        self.span_senders.remove(&process);
     }
 
     pub(super) fn close_connection(&mut self, id: ConnectionId) {

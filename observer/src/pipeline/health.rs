@@ -17,6 +17,8 @@ pub enum Stage {
     Mcp,
     /// `pairing`.
     Pairing,
+    /// `export`.
+    Export,
     /// `expressions`, behind the pipeline: what the user wrote.
     Expression,
 }
@@ -31,6 +33,7 @@ impl Stage {
             Self::JsonRpc => "jsonrpc",
             Self::Mcp => "mcp",
             Self::Pairing => "pairing",
+            Self::Export => "export",
             Self::Expression => "expression",
         }
     }
@@ -51,7 +54,12 @@ impl Health {
 
     /// Something given up at a limit.
     pub fn shed(&mut self, stage: Stage, cause: &'static str) {
-        *self.shed.entry((stage, cause)).or_default() += 1;
+        self.shed_many(stage, cause, 1);
+    }
+
+    /// So many things given up.
+    pub fn shed_many(&mut self, stage: Stage, cause: &'static str, count: u64) {
+        *self.shed.entry((stage, cause)).or_default() += count;
     }
 
     /// All faults so far.

@@ -25,6 +25,7 @@ impl Pipeline {
         if is_mcp(&head) {
             self.set_label(id, Label::Mcp);
         }
+        self.notice_span_export(id, to.other(), &head);
         let session = self.session_of(id, to, &head);
         if let (Some(session), Some(name)) = (session, head.fields.value(Field::SessionId)) {
             self.meet_session(session, Transport::StreamableHttp, hash(&name));
@@ -164,6 +165,11 @@ impl Pipeline {
                 };
                 call.exchange = Some(number);
                 call.posted_to = posted_to;
+                if let Some(connection) = self.connections.value(&id) {
+                    let request = connection.exchanges.iter().find(|exchange| exchange.number == number);
+                    let multiplexed = connection.exchanges.selected().is_some();
+                    call.span.hear_http(request.map(|exchange| &*exchange.request), multiplexed);
+                }
                 if let (None, Some(name)) = (&call.subject, named) {
                     call.subject = meta::subject_named(&call.method, &name); // a hole was where the body has it
                 }
@@ -291,6 +297,8 @@ impl Pipeline {
         let scope = server_scope(session)
             .or_else(|| exchange.map(|number| (Scope::Exchange(id, number), AskedBy::Server)));
         let Some((scope, by)) = scope else { return };
+        let multiplexed = self.connections.value(&id).is_some_and(|it| it.exchanges.selected().is_some());
+        call.span.hear_http(None, multiplexed);
         call.session = session;
         call.keys = super::lines::keys(scope, by, &call);
         if let Some(session) = session.and_then(|session| self.sessions.value_mut(&session)) {
@@ -300,7 +308,7 @@ impl Pipeline {
     }
 
     /// The one open call of an exchange.
-    fn only_call(&self, id: ConnectionId, exchange: u64) -> Option<CallId> {
+    pub(super) fn only_call(&self, id: ConnectionId, exchange: u64) -> Option<CallId> {
         match self.calls_of(id, exchange).as_slice() {
             [only] => Some(*only),
             _ => None,

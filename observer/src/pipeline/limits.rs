@@ -96,6 +96,8 @@ pub struct Limits {
     pub listed_tools: usize,
     /// Nesting of a message. The deepest real schema seen has 40 levels.
     pub nesting: usize,
+    /// Processes that send spans of their own. Few of a host do.
+    pub span_senders: usize,
     /// Calls that were asked for more input and may be continued, at once.
     pub rounds: usize,
     /// Tasks known at once, those that have ended for a while included.
@@ -163,6 +165,7 @@ impl Default for Limits {
             digested_bytes: 4 << 10,
             listed_tools: 4096,
             nesting: 512,
+            span_senders: 4096,
             rounds: 4096,
             tasks: 16_384,
             relayed: 64,

@@ -17,6 +17,7 @@ use super::pairing::{CallId, OpenCall, is_subscription};
 use super::reader::Envelope;
 use super::reassembly::stdio_pair::Wire;
 use super::reassembly::twin::{ConnectionId, End};
+use super::span_facts::SpanFacts;
 
 impl Pipeline {
     /// A message that came towards `to`.
@@ -136,6 +137,7 @@ impl Pipeline {
             notifications: 0,
             hops: 0,
             relayed: None,
+            span: SpanFacts::of_request(message),
             goes_on: matches!(message.member(Member::Cursor), Some(Kept::String(_))),
             arguments: raw(message, Member::Arguments),
         })
@@ -230,6 +232,8 @@ impl Pipeline {
         senders: &[(Scope, AskedBy)],
         receivers: &[(Scope, AskedBy)],
     ) {
+        let sent_at = self.connections.value(&id).and_then(|it| it.way(to).flow.sent_at(envelope.first_byte));
+        let sent_at = sent_at.unwrap_or(envelope.first_byte.at);
         self.heed_subscription(id, to, envelope, message, receivers);
         match message.method.as_deref() {
             Some("notifications/cancelled") => {
@@ -238,6 +242,7 @@ impl Pipeline {
                     .iter()
                     .find_map(|(scope, by)| self.calls.find(&CallKey::new(*scope, *by, &request), &request));
                 if let Some(call) = call {
+                    self.tell_of(call, message, true, sent_at);
                     // An answer may still cross the cancellation.
                     let until = envelope.last_byte.at.after(self.settings.limits.held_for);
                     self.calls.doom(call, until, Outcome::Cancelled);
@@ -259,8 +264,19 @@ impl Pipeline {
                     open.progress += 1;
                     open.first_answer_at = open.first_answer_at.or(at);
                 }
+                if let Some(call) = call {
+                    self.tell_of(call, message, false, sent_at);
+                }
             }
-            _ => {}
+            _ => {
+                let answered = receivers.iter().find_map(|(scope, _)| match scope {
+                    Scope::Exchange(id, number) => self.only_call(*id, *number),
+                    Scope::Connection(_) | Scope::Session(_) => None,
+                });
+                if let Some(call) = answered {
+                    self.tell_of(call, message, false, sent_at);
+                }
+            }
         }
     }
 

@@ -11,7 +11,7 @@
 //! The stages are the folders; the files beside them join the stages: [`reader`] for one flow, `feed` for one
 //! record, `early` for sends that wait for their receiver, `ends` for what is over, `lines` and `http` for one message,
 //! `exchanges` for one response, `proof` for what holes leave of them, `completion` for one call, `settle` for a call
-//! seen from both ends, `sessions`, `lifecycle`, `parties`, `partners` and `unseen_endpoint` for what surrounds it,
+//! seen from both ends, `span_facts` for what only spans tell, `sessions`, `lifecycle`, `parties`, `partners` and `unseen_endpoint` for what surrounds it,
 //! `rounds`, `tasks`, `subscriptions` and `relays` for calls that belong together, `steps` and `auth` for what it tells
 //! of servers.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::indexing_slicing, clippy::unwrap_used)]
@@ -47,6 +47,7 @@ mod relays;
 mod rounds;
 mod sessions;
 mod settle;
+pub mod span_facts;
 mod steps;
 mod subscriptions;
 mod tasks;
@@ -97,6 +98,8 @@ pub struct Pipeline {
     /// Time of the first.
     began: Option<Timestamp>,
     processes: Processes,
+    /// Processes that send spans of their own to a collector.
+    span_senders: Table<ProcessId, ()>,
     servers: Servers,
     inventory: Inventory,
     /// How far each conversation has come.
@@ -161,6 +164,7 @@ impl Pipeline {
             now: Timestamp::default(),
             began: None,
             processes: Processes::new(limits),
+            span_senders: Table::new(limits.span_senders),
             servers: Servers::new(limits.processes),
             inventory: Inventory::new(limits),
             progress: Table::new(limits.sessions),

@@ -22,6 +22,7 @@ pub use super::mcp::method::CallDirection;
 pub use super::mcp::step::Step;
 pub use super::mcp::ties::TaskStatus;
 pub use super::pairing::outcome::Outcome;
+pub use super::span_facts::{CallEvent, SpanFacts};
 pub use super::transport::authorization::Scheme;
 pub use super::transport::{ChosenHeaders, Transport};
 
@@ -108,6 +109,8 @@ pub struct Call {
     pub server: Peer,
     /// How sure the figures are.
     pub certainty: Certainty,
+    /// What only spans tell of it.
+    pub span: SpanFacts,
     /// What the user has chosen to know (`expressions`); empty until then.
     pub attributes: Vec<Attribute>,
     /// Headers of its HTTP request that the user asks for.

@@ -155,6 +155,7 @@ fn merge(one: Call, other: Call) -> Call {
         progress: first.progress.max(second.progress),
         certainty: better(first.certainty, second.certainty),
         response_bytes: first.response_bytes.max(second.response_bytes),
+        span: first.span.merge(second.span),
         headers: if first.headers.reveal().0.is_empty() { second.headers } else { first.headers },
         links: merge_links(first.links, second.links),
         arguments: first.arguments.or(second.arguments),

@@ -12,6 +12,7 @@ mod relays;
 mod rounds;
 mod rules;
 mod sessions;
+mod span_facts;
 mod stdio;
 mod subscriptions;
 mod tasks;

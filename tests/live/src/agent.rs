@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::programs::programs;
 
@@ -19,9 +20,16 @@ pub struct Agent {
 impl Agent {
     /// Starts it and waits until it is ready.
     pub fn start() -> Result<Self> {
+        Self::start_with(&[], &[])
+    }
+
+    /// The same, with more flags and environment variables.
+    pub fn start_with(flags: &[&str], variables: &[(&str, &str)]) -> Result<Self> {
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
         let child = Command::new(&programs()?.observer)
             .args(["run", "--listen", &address.to_string()])
+            .args(flags)
+            .envs(variables.iter().copied())
             .stderr(Stdio::null())
             .spawn()
             .context("cannot start the observer")?;
@@ -45,6 +53,20 @@ impl Agent {
         let text = self.metrics()?;
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         Ok(line.with_context(|| format!("no metric {name}"))?.parse()?)
+    }
+
+    /// Whether it says that it is ready.
+    pub fn is_ready(&self) -> bool {
+        self.fetch("/readyz").is_ok()
+    }
+
+    /// Asks it to end, which it must do with success.
+    pub fn end(mut self) -> Result<()> {
+        let pid = Pid::from_raw(i32::try_from(self.child.id())?).context("no process id")?;
+        kill_process(pid, Signal::TERM)?;
+        let status = self.child.wait()?;
+        ensure!(status.success(), "the agent ended with {status}");
+        Ok(())
     }
 
     /// Waits until something is so.

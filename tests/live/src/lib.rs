@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod agent;
+pub mod collector;
 pub mod comparison;
 pub mod containers;
 pub mod namespaces;

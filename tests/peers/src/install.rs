@@ -59,6 +59,25 @@ pub fn install_relays(programs: &Path) -> Result<PathBuf> {
     place(programs)?.scripts("relays", &sources().join("relays"))
 }
 
+/// Installs an OpenTelemetry collector if it is missing. `programs` as for [`install`]. Returns its program.
+pub fn install_collector(programs: &Path) -> Result<PathBuf> {
+    let build_directory =
+        programs.parent().with_context(|| format!("{} is no folder", programs.display()))?;
+    let place = build_directory.join("peers");
+    std::fs::create_dir_all(&place)?;
+    let lock = File::create(place.join("lock"))?;
+    lock.lock()?;
+    let python = install_packages(&place.join("collector"), &sources().join("collector/requirements.txt"))?;
+    let mut find = Command::new(&python);
+    find.args([
+        "-c",
+        "import importlib.util as u; print(u.find_spec('rotel').submodule_search_locations[0])",
+    ]);
+    let output = find.output().context("cannot start the Python that has the collector")?;
+    let folder = String::from_utf8(output.stdout).context("the folder of the collector is no text")?;
+    Ok(Path::new(folder.trim()).join("rotel-agent"))
+}
+
 /// The folder of the scripts and lock files.
 pub fn sources() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

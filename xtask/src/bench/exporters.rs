@@ -10,7 +10,8 @@ use crate::{process, workspace};
 
 /// What the table says of it.
 pub const ABOUT: &str = "What exporters add to each call, in processor time on one processor: a client and a server with twelve tools, all\n\
-     label values known. Of the metrics alone, and where spans are exported as well, whose ids exemplars name.";
+     label values known. Of the metrics alone, and where spans are exported as well, whose ids exemplars name; and of the\n\
+     export of spans, its own thread and the other end included.";
 
 /// The program, as it is built.
 pub fn build() -> Result<()> {

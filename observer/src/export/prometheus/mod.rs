@@ -6,7 +6,7 @@
 mod calls;
 pub mod exposition;
 pub mod metrics;
-mod native;
+pub mod native;
 mod own;
 pub mod registry;
 pub mod series;

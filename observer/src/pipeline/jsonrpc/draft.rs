@@ -140,4 +140,4 @@ impl Raw {
 }
 
 /// Number of variants of [`Member`].
-const MEMBERS: usize = Member::ErrorCode as usize + 1;
+const MEMBERS: usize = Member::ErrorMessage as usize + 1;

@@ -222,4 +222,6 @@ pub enum Member {
     TaskError,
     /// `error.code`.
     ErrorCode,
+    /// `error.message`: payload, it often quotes an argument.
+    ErrorMessage,
 }

@@ -28,6 +28,7 @@ pub(super) const PATHS: &[(&[&str], Keep)] = &[
     (&["result"], Keep::Result),
     (&["error"], Keep::Error),
     (&["error", "code"], Keep::Member(Member::ErrorCode)),
+    (&["error", "message"], Keep::Member(Member::ErrorMessage)),
     (&["params"], Keep::Params),
     (&["params", "name"], Keep::Member(Member::Name)),
     (&["params", "uri"], Keep::Member(Member::Uri)),

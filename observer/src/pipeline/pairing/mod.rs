@@ -19,6 +19,7 @@ use super::mcp::ties::RequestTies;
 use super::private::Private;
 use super::reassembly::Mark;
 use super::reassembly::twin::{ConnectionId, End};
+use super::span_facts::SpanFacts;
 use super::time::Timestamp;
 use super::transport::{ChosenHeaders, RequestHead, Transport};
 use outcome::Outcome;
@@ -92,6 +93,8 @@ pub struct OpenCall {
     pub cancelled_at: Option<Timestamp>,
     /// When and how the call ends unless it is answered.
     pub doom: (Timestamp, Outcome),
+    /// What only spans tell of it.
+    pub span: SpanFacts,
     /// Headers of its HTTP request that the user asks for.
     pub headers: Private<ChosenHeaders>,
     /// What ties it to other messages.

@@ -3,9 +3,12 @@
 //! Prints one JSON object with the nanoseconds that each takes. Times are of the processor, so that other work on the
 //! machine matters little.
 
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::Duration;
 
 use mcp_observer::export::Exporter;
+use mcp_observer::export::otlp::{self, Choice, Otlp, Wishes};
 use mcp_observer::export::prometheus::Prometheus;
 use mcp_observer::export::trace::Sampler;
 use mcp_observer::pipeline::input::Input;
@@ -40,10 +43,12 @@ const CLOCK: WallClock = WallClock { unix_ns_at_boot: 1_795_255_200_000_000_000 
 /// An exporter's name and how it is made.
 type Candidate = (&'static str, fn() -> Box<dyn Exporter>);
 
-const EXPORTERS: [Candidate; 2] = [
+const EXPORTERS: [Candidate; 3] = [
     ("exporter_prometheus_ns_per_call", || Box::new(Prometheus::default())),
     // Where spans are exported too, exemplars need their ids.
     ("exporter_prometheus_with_exemplars_ns_per_call", || Box::new(Prometheus::new(Sampler::default()))),
+    // All of it, on both threads: copying, making two spans, encoding and sending, and a collector that reads and forgets.
+    ("exporter_otlp_spans_ns_per_call", || Box::new(otlp())),
 ];
 
 fn main() {
@@ -62,7 +67,48 @@ fn pass(exporter: &mut dyn Exporter, calls: &[Observation]) -> f64 {
     for call in calls {
         exporter.export(call, CLOCK).expect("memory takes everything");
     }
+    exporter.finish();
     (processor_time() - began).as_secs_f64()
+}
+
+/// An exporter of spans alone.
+fn otlp() -> Otlp {
+    let endpoint = format!("http://{}", collector());
+    let look_up = |name: &str| match name {
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT" => Some(endpoint.clone()),
+        _ => None,
+    };
+    let settings = otlp::Settings::read(&look_up, &Wishes::default()).expect("these settings are right");
+    let choice = Choice { waits: true, ..Choice::default() };
+    Otlp::start(settings, choice, Prometheus::default().registry()).expect("a thread")
+}
+
+/// Takes whatever comes.
+fn collector() -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("an address");
+    let address = listener.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        let (stream, _) = listener.accept().expect("the exporter");
+        let mut reader = BufReader::with_capacity(1 << 16, stream);
+        loop {
+            let (mut head, mut length) = (String::new(), 0);
+            while head != "\r\n" {
+                head.clear();
+                if reader.read_line(&mut head).unwrap_or(0) == 0 {
+                    return;
+                }
+                length =
+                    head.strip_prefix("content-length: ").map_or(length, |it| it.trim().parse().unwrap_or(0));
+            }
+            let body = std::io::copy(&mut reader.by_ref().take(length), &mut std::io::sink());
+            assert_eq!(body.expect("a body"), length);
+            reader
+                .get_mut()
+                .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+                .expect("the exporter");
+        }
+    });
+    address
 }
 
 /// Calls of one stdio session, as the pipeline tells them.

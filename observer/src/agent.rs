@@ -140,6 +140,9 @@ impl Agent {
         while let Some((stream, verdict)) = self.pipeline.next_verdict() {
             source.decide(stream.0, verdict);
         }
+        while let Some((process, is_wanted)) = self.pipeline.next_watch() {
+            source.watch(process, is_wanted);
+        }
         taken.map(|()| self.tally.records - before)
     }
 
@@ -177,6 +180,7 @@ impl Agent {
         {
             self.take(record)?;
             while self.pipeline.next_verdict().is_some() {}
+            while self.pipeline.next_watch().is_some() {}
         }
         self.tally.torn_bytes = reader.torn_bytes();
         if self.tally.torn_bytes > 0 {

@@ -39,6 +39,7 @@ impl Run {
         let readiness = http::serve(listener, prometheus.registry())?;
         tell(format_args!("mcp-observer {}: http://{address}/metrics", env!("CARGO_PKG_VERSION")));
         live::observe(&self.capture, |source| {
+            let prometheus = prometheus.begun(source.now(), source.wall_clock());
             live::tell_attached(source.facts());
             let warnings = Warnings::new(io::stderr());
             // Readiness comes last: who sees it finds all metrics there.

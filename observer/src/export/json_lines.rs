@@ -10,8 +10,8 @@ use super::{Exporter, Vitals};
 use crate::capture::kernel::StartFacts;
 use crate::pipeline::jsonrpc::Id;
 use crate::pipeline::observation::{
-    BlindSpot, Call, Hop, Loss, Notification, Observation, Peer, Process, Server, Session, Subject,
-    TaskEnded, TraceContext, Unanswerable,
+    Auth, AuthResult, BlindSpot, Call, Hop, Loss, Notification, Observation, Peer, Process, ProtocolStep,
+    Server, ServerUsage, Session, Subject, TaskEnded, ToolChanged, ToolsListed, TraceContext, Unanswerable,
 };
 use crate::pipeline::private::Private;
 use crate::pipeline::time::{Rfc3339, Timestamp, WallClock};
@@ -59,6 +59,13 @@ impl<W: Write> Exporter for JsonLines<W> {
             Observation::Unanswerable(it) => view.unanswerable(it),
             Observation::Loss(it) => view.loss(it),
             Observation::BlindSpot(it) => view.blind_spot(it),
+            Observation::ToolsListed(it) => view.tools_listed(it),
+            Observation::ToolChanged(it) => view.tool_changed(it),
+            Observation::ProtocolStep(it) => view.step(it),
+            Observation::Auth(it) if it.result != AuthResult::Accepted => view.auth(it),
+            Observation::ServerUsage(it) => view.usage(it),
+            // Requests that are let in are many, and told of as calls; calls in flight are a gauge.
+            Observation::Auth(_) | Observation::InFlight(_) => return Ok(()),
         })
     }
 
@@ -180,7 +187,11 @@ impl View {
 
     fn server(self, r#type: &str, it: &Server) -> Object {
         let mut line = self.begin(r#type, it.at);
+        line.put("transport", it.transport.name());
         self.peer(&mut line, "server", &it.server);
+        line.put_known("probe", Some(true).filter(|_| it.is_probe));
+        line.put_known("was_running", Some(true).filter(|_| it.was_running && it.status.is_none()));
+        line.put_known("reason", it.reason());
         match it.status.map(|status| (status & 0x7f, status >> 8 & 0xff)) {
             Some((0, code)) => line.put("exit_code", code),
             Some((signal, _)) => line.put("signal", signal),
@@ -216,6 +227,54 @@ impl View {
         line.put_known("pid", Some(it.process.pid).filter(|pid| *pid != 0));
         line.put_known("exe", non_empty(&it.facts.exe));
         line.put("reason", &it.facts.reason);
+        line
+    }
+
+    fn tools_listed(self, it: &ToolsListed) -> Object {
+        let mut line = self.begin("tools_listed", it.at);
+        line.put("transport", it.transport.name());
+        line.put("count", it.tools.len());
+        line.put("tools", &it.tools.iter().map(|tool| &**tool).collect::<Vec<_>>());
+        self.peers(&mut line, &it.client, &it.server);
+        line
+    }
+
+    /// What is told of the tool is not shown: it is the server's text, and only its hash is known.
+    fn tool_changed(self, it: &ToolChanged) -> Object {
+        let mut line = self.begin("tool_changed", it.at);
+        line.put("tool", &*it.changed.tool);
+        line.put("transport", it.transport.name());
+        line.put("before", format!("{:032x}", it.changed.before));
+        line.put("after", format!("{:032x}", it.changed.after));
+        self.peers(&mut line, &it.client, &it.server);
+        line
+    }
+
+    fn step(self, it: &ProtocolStep) -> Object {
+        let mut line = self.begin("protocol_step", it.at);
+        line.put("step", it.step.name());
+        line.put("transport", it.transport.name());
+        line.put("duration_ms", milliseconds(it.duration));
+        self.peers(&mut line, &it.client, &it.server);
+        line
+    }
+
+    fn auth(self, it: &Auth) -> Object {
+        let mut line = self.begin("auth", it.at);
+        line.put("transport", it.transport.name());
+        line.put("scheme", it.scheme.name());
+        line.put("result", it.result.name());
+        line.put("status", it.status);
+        self.peers(&mut line, &it.client, &it.server);
+        line
+    }
+
+    fn usage(self, it: &ServerUsage) -> Object {
+        let mut line = self.begin("server_usage", it.at);
+        line.put("uptime_seconds", it.uptime.as_secs_f64());
+        line.put("memory_bytes", it.resident_bytes);
+        line.put("cpu_seconds", it.cpu.as_secs_f64());
+        self.peer(&mut line, "server", &it.server);
         line
     }
 
@@ -393,7 +452,7 @@ impl Object {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::export::testing::{CLOCK, SECRET, call};
+    use crate::export::testing::{CLOCK, SECRET, call, ended};
     use crate::pipeline::input::{BlindSpotFacts, ProcessId};
     use crate::pipeline::observation::{Hole, Links, Relay, Rounds};
 
@@ -503,11 +562,16 @@ mod tests {
     #[test]
     fn the_end_of_a_server_says_how() {
         let end = |status| {
-            let server = Server { at: Timestamp::from_nanos(0), server: Peer::default(), status };
+            let server = Server { server: Peer::default(), ..ended(Timestamp::from_nanos(0), status) };
             line(Observation::ServerStopped(Box::new(server)), false)
         };
-        assert!(end(Some(3 << 8)).ends_with("Z\",\"exit_code\":3}\n"));
-        assert!(end(Some(0x80 | 9)).ends_with("Z\",\"signal\":9}\n"), "dumped core or not");
-        assert!(end(None).ends_with("Z\"}\n"));
+        let failed = end(Some(3 << 8));
+        assert!(
+            failed.contains(r#"Z","transport":"stdio","reason":"exit_error","exit_code":3}"#),
+            "{failed}"
+        );
+        let killed = end(Some(0x80 | 9));
+        assert!(killed.contains(r#""reason":"signal_kill","signal":9}"#), "dumped core or not: {killed}");
+        assert!(end(None).ends_with("\"transport\":\"stdio\"}\n"));
     }
 }

@@ -1,6 +1,7 @@
 //! What comes out when known bytes go in: stdio, HTTP and TLS, with losses and look-alikes.
 
 mod ends;
+mod facts;
 mod holes;
 mod hostile;
 mod http;

@@ -8,4 +8,6 @@ pub mod comparison;
 pub mod namespaces;
 pub mod observer;
 pub mod programs;
+pub mod prometheus;
 pub mod scene;
+pub mod timed;

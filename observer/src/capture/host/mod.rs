@@ -5,6 +5,7 @@ pub mod homes;
 pub mod libraries;
 pub mod processes;
 pub mod root;
+pub mod usage;
 pub mod users;
 
 use rustix::time::{ClockId, clock_gettime};

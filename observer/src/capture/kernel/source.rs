@@ -16,7 +16,9 @@ use super::verdicts::{Holders, Verdicts};
 use super::{KernelState, Options, StartFacts, boot_clock, kernel_release, programs};
 use crate::capture::Record;
 use crate::capture::host::processes::{self, Asked};
+use crate::capture::host::usage::{Proc, Usage};
 use crate::error::Error;
+use crate::pipeline::input::ProcessId;
 use crate::pipeline::time::{Timestamp, WallClock};
 
 /// Everything that comes from this host's kernel, in order.
@@ -31,6 +33,7 @@ pub struct KernelSource {
     losses: Losses,
     libraries: Libraries,
     opaque: Opaque,
+    usage: Usage,
     state: KernelState,
     /// Probes that are not in libraries.
     own_probes: usize,
@@ -123,6 +126,7 @@ impl KernelSource {
             losses,
             libraries: Libraries::start(attached, options.tls)?,
             opaque,
+            usage: Usage::default(),
             state: KernelState::default(),
             own_probes: 0,
             backlog: Backlog::default(),
@@ -259,6 +263,12 @@ impl KernelSource {
         self.verdicts.decide(stream, verdict);
     }
 
+    /// Tells from time to time what a process takes, or no longer.
+    pub fn watch(&mut self, process: ProcessId, is_wanted: bool) {
+        let key = ProcessKey { pid: process.pid, tid: 0, started_ns: process.started_ns };
+        self.usage.watch(key, is_wanted);
+    }
+
     /// Takes the control ring, and tells what can be told at once. Returns how many bytes that was.
     fn take_control(&mut self, sink: &mut dyn FnMut(Record<'_>)) -> usize {
         take_all(&mut self.control, &mut self.processes, sink)
@@ -290,6 +300,10 @@ impl KernelSource {
         if now >= self.programs_at {
             self.tell_losses(sink);
         }
+        self.usage.look(now, &Proc, &mut |process, usage| {
+            let payload = usage.to_bytes().to_vec();
+            deliver(&made(RecordKind::ProcessUsage, now.as_nanos(), process, payload), sink);
+        });
         for pid in self.opaque.look() {
             self.libraries.suspect(pid);
         }

@@ -5,6 +5,7 @@
 //! [`expiry`].
 
 pub mod expiry;
+pub mod ids;
 pub mod outcome;
 pub mod scope;
 
@@ -101,6 +102,8 @@ pub struct OpenCall {
     pub hops: u32,
     /// The call that this one passes on.
     pub relayed: Option<Relayed>,
+    /// It asks for more of a list.
+    pub goes_on: bool,
     /// Raw arguments, if payloads are kept.
     pub arguments: Option<Private<Box<[u8]>>>,
 }
@@ -172,6 +175,11 @@ impl Calls {
     /// An open call.
     pub fn call(&self, id: CallId) -> Option<&OpenCall> {
         self.open.value(&id)
+    }
+
+    /// All of them, oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = &OpenCall> {
+        self.open.keys().filter_map(|id| self.open.value(id))
     }
 
     /// An open call, to be changed.

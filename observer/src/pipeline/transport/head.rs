@@ -1,5 +1,6 @@
 //! The heads of HTTP/1 messages: what is kept of them, and how they say where the body ends.
 
+use super::authorization::Scheme;
 use super::coding::Codings;
 use super::{Field, Fields, RequestHead, ResponseHead};
 use crate::pipeline::limits::Limits;
@@ -100,20 +101,21 @@ pub(super) enum Form {
     LowerCase,
     /// In lower case, up to the parameters.
     MediaType,
-    /// In lower case, the first word: the rest is a secret.
+    /// The name of its [`Scheme`]: the rest is a secret.
     Scheme,
 }
 
 impl Form {
     fn apply(self, value: &[u8], limit: usize) -> Box<str> {
+        if self == Self::Scheme {
+            return Scheme::of(value).name().into();
+        }
         let value = String::from_utf8_lossy(value);
         let value = value.trim();
-        let first = |end: &[char]| value.split(end).next().unwrap_or_default().trim().to_ascii_lowercase();
         let kept = match self {
-            Self::AsIs => return cut(value, limit).into(),
+            Self::AsIs | Self::Scheme => return cut(value, limit).into(),
             Self::LowerCase => value.to_ascii_lowercase(),
-            Self::MediaType => first(&[';']),
-            Self::Scheme => first(&[' ', '\t']),
+            Self::MediaType => value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase(),
         };
         cut(&kept, limit).into()
     }

@@ -23,6 +23,7 @@
 //! | `stream_limit` | too many streams at once: the oldest is given up |
 //! | `pipeline_limit` | too many requests without responses: methods of the oldest are forgotten |
 
+pub mod authorization;
 mod body;
 mod chunked;
 mod coding;
@@ -205,7 +206,7 @@ pub enum Field {
     LastEventId,
     /// `traceparent`.
     TraceParent,
-    /// Scheme of `Authorization`, in lower case, never its value.
+    /// Scheme of `Authorization`: the name of an [`authorization::Scheme`], never anything of its value.
     AuthorizationScheme,
     /// `Expect`, in lower case.
     Expect,

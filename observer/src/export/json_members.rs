@@ -90,7 +90,7 @@ members! { MEMBERS;
     "certainty" ["call"] "`whole`, `times_only` (bytes are missing, the times are right) or `inferred`.";
     "attributes" ["call"] "The user's own, by `--attribute`.";
     "arguments" ["call"] "With `--payloads` alone.";
-    "result" ["call"] "With `--payloads` alone.";
+    "result" ["call" "auth"] "Of a call, with `--payloads` alone; of a request, `unauthorized` or `forbidden`.";
     "probe" ["server_started" "server_stopped"] "A host only asked it what it is.";
     "was_running" ["server_started"] "It ran before the observer did.";
     "reason" ["server_stopped" "blind_spot"] "Why: of a server `exit_0`, `exit_error` or `signal_NAME`.";

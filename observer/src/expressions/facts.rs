@@ -208,7 +208,32 @@ impl<'a> Subject<'a> {
                 let (client, server) = (Some(&it.to), Some(&it.from));
                 Self { transport: Some(it.transport), client, server, ..nothing }
             }
-            Observation::Loss(_) | Observation::BlindSpot(_) => return None,
+            Observation::ToolsListed(it) => Self {
+                transport: Some(it.transport),
+                client: Some(&it.client),
+                server: Some(&it.server),
+                ..nothing
+            },
+            Observation::ToolChanged(it) => Self {
+                transport: Some(it.transport),
+                client: Some(&it.client),
+                server: Some(&it.server),
+                ..nothing
+            },
+            Observation::ProtocolStep(it) => Self {
+                transport: Some(it.transport),
+                client: Some(&it.client),
+                server: Some(&it.server),
+                ..nothing
+            },
+            Observation::Auth(it) => Self {
+                transport: Some(it.transport),
+                client: Some(&it.client),
+                server: Some(&it.server),
+                ..nothing
+            },
+            Observation::ServerUsage(it) => Self { server: Some(&it.server), ..nothing },
+            Observation::InFlight(_) | Observation::Loss(_) | Observation::BlindSpot(_) => return None,
         })
     }
 

@@ -156,7 +156,12 @@ fn server(observation: &Observation) -> Option<&Peer> {
         Observation::ServerStarted(it) | Observation::ServerStopped(it) => Some(&it.server),
         Observation::TaskEnded(it) => Some(&it.server),
         Observation::Loss(it) => it.stream.as_ref().map(|hole| &hole.server),
-        Observation::Unanswerable(_) | Observation::BlindSpot(_) => None,
+        Observation::ToolsListed(it) => Some(&it.server),
+        Observation::ToolChanged(it) => Some(&it.server),
+        Observation::ProtocolStep(it) => Some(&it.server),
+        Observation::Auth(it) => Some(&it.server),
+        Observation::ServerUsage(it) => Some(&it.server),
+        Observation::Unanswerable(_) | Observation::BlindSpot(_) | Observation::InFlight(_) => None,
     }
 }
 

@@ -55,7 +55,10 @@ fn named<'e>(name: &str, behind: &'e str, found: &mut Vec<Token>) -> &'e str {
     }
     let follows = next.split(|c| !is_name(c)).next().unwrap_or_default();
     let is_aggregation = ["by", "without"].contains(&follows);
-    if next.starts_with('(') || is_aggregation || CLAUSES.contains(&name) || WORDS.contains(&name.to_ascii_lowercase().as_str())
+    if next.starts_with('(')
+        || is_aggregation
+        || CLAUSES.contains(&name)
+        || WORDS.contains(&name.to_ascii_lowercase().as_str())
     {
         return behind; // a function, an aggregation or an operator
     }

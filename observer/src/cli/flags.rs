@@ -7,6 +7,8 @@ use std::time::Duration;
 use clap::builder::BoolishValueParser;
 use clap::{Args, ValueEnum};
 
+use super::host::HostFlags;
+use crate::capture::host;
 use crate::capture::kernel::{DEFAULT_RING_BYTES, ModeChoice};
 use crate::config::{self, Bounds, Filter};
 use crate::error::Error;
@@ -101,6 +103,8 @@ pub struct CaptureFlags {
     /// Size of the ring between kernel and agent, a power of two. Tests make it small to see what is lost.
     #[arg(long, env = "MCP_OBSERVER_RING_BYTES", hide = true, default_value_t = DEFAULT_RING_BYTES)]
     ring_bytes: u32,
+    #[command(flatten)]
+    host: HostFlags,
 }
 
 impl CaptureFlags {
@@ -117,6 +121,11 @@ impl CaptureFlags {
     /// How much the ring between kernel and agent holds.
     pub const fn ring_bytes(&self) -> u32 {
         self.ring_bytes
+    }
+
+    /// What is to be known of the host.
+    pub fn host(&self) -> host::Options {
+        self.host.options()
     }
 
     /// When to end.

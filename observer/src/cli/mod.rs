@@ -2,6 +2,7 @@
 
 mod doctor;
 mod flags;
+mod host;
 mod live;
 mod record;
 mod reference;

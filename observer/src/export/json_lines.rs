@@ -393,7 +393,7 @@ mod tests {
     use super::*;
     use crate::export::testing::{CLOCK, SECRET, call, ended};
     use crate::pipeline::input::{BlindSpotFacts, ProcessId};
-    use crate::pipeline::observation::{Hole, Links, Relay, Rounds};
+    use crate::pipeline::observation::{Hole, Links, Relay, Rounds, Server};
 
     fn line(observation: Observation, payloads: bool) -> String {
         let mut lines = JsonLines::new(Vec::new(), payloads);

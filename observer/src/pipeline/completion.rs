@@ -128,6 +128,7 @@ impl Pipeline {
             let parties = [self.peer_of(connection, End::A), self.peer_of(connection, End::B)];
             let outcome = open.outcome_without_answer(Outcome::Abandoned);
             let end = Ending { outcome, error_code: None, certainty: Certainty::Inferred };
+            self.leave_session(open.session, open.number);
             let hops = self.take_hops(open.number);
             let ended = self.build(open, None, None, &end, (parties, hops));
             self.show(ended);
@@ -141,6 +142,7 @@ impl Pipeline {
         message: Option<&Message>,
         end: Ending,
     ) {
+        self.leave_session(open.session, open.number);
         let connection = open.connection;
         let position = open.first_byte.position;
         let peers = [End::A, End::B].map(|own| {
@@ -250,7 +252,7 @@ impl Pipeline {
 
     /// The socket on which the plaintext of `id` travels, and the end at which `id` is read, if the other end is
     /// on this host too.
-    fn shared_socket(&self, id: ConnectionId) -> Option<(ConnectionId, End)> {
+    pub(super) fn shared_socket(&self, id: ConnectionId) -> Option<(ConnectionId, End)> {
         let place = self.connections.value(&id)?.socket?;
         let end = place.end?;
         let socket = self.connections.value(&place.connection)?;

@@ -11,6 +11,7 @@ use super::input::{ProcessId, StreamId};
 use super::jsonrpc::Message;
 use super::limits::Limits;
 use super::mcp::session::Parties;
+use super::observation::Session;
 use super::pairing::CallId;
 use super::pairing::ids::Ids;
 use super::reader::{Envelope, Kind, Reader};
@@ -80,6 +81,8 @@ pub struct Connection {
     pub upgraded: bool,
     /// When its MCP session began.
     pub session_since: Option<Timestamp>,
+    /// Its MCP session is over; what is to be told of that once its calls are.
+    pub session_over: Option<Box<Session>>,
 }
 
 /// One way of a connection.
@@ -154,6 +157,7 @@ impl Connection {
             session: None,
             upgraded: false,
             session_since: None,
+            session_over: None,
         }
     }
 

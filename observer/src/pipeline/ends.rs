@@ -112,13 +112,13 @@ impl Pipeline {
         self.forget_early(id, &connection);
         self.torn.remove(&id);
         self.tell_hole(&connection, self.now);
-        self.end_session_of(&connection);
         for call in &connection.calls {
             // The connection's own facts are gone: the call ends with what it knows itself.
             if let Some(open) = self.calls.close(*call) {
                 self.end_without_connection(&connection, open);
             }
         }
+        self.end_session_of(connection);
     }
 
     pub(super) fn forget_call(&mut self, connection: ConnectionId, call: CallId) {

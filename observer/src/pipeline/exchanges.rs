@@ -44,6 +44,7 @@ impl Pipeline {
     fn forget_redirected(&mut self, call: CallId) {
         if let Some(open) = self.calls.close(call) {
             self.forget_call(open.connection, call);
+            self.leave_session(open.session, call);
         }
     }
 

@@ -51,6 +51,9 @@ impl Pipeline {
         while let Some(call) = self.settling.pop_due(Timestamp::from_nanos(u64::MAX)) {
             self.show(call);
         }
+        while let Some(parting) = self.parting.pop(Timestamp::from_nanos(u64::MAX)) {
+            self.part(parting, true);
+        }
         self.tell_holes(at);
         in_flight
     }
@@ -112,6 +115,9 @@ impl Pipeline {
         }
         if self.holes_due().is_some_and(|due| due <= self.now) {
             self.tell_holes(self.now);
+        }
+        while let Some(parting) = self.parting.pop(self.now) {
+            self.part(parting, false);
         }
         while let Some(id) = self.closing.pop(self.now) {
             self.forget_connection(id);

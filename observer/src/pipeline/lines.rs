@@ -143,10 +143,11 @@ impl Pipeline {
 
     /// Takes a call in; those that it replaces end.
     pub(super) fn register(&mut self, call: OpenCall) {
-        let connection = call.connection;
+        let (connection, session) = (call.connection, call.session);
         self.note_asked(&call);
         self.note_in_flight();
         let (id, ended) = self.calls.open(call);
+        self.enter_session(session, id);
         for (old, call) in ended {
             self.forget_call(call.connection, old);
             self.end_unanswered(call, Outcome::Abandoned);

@@ -122,6 +122,8 @@ pub struct Pipeline {
     torn_until: Timestamp,
     /// Connections one way of which has ended.
     closing: Due<ConnectionId>,
+    /// Sessions that are over, until their calls are.
+    parting: Due<sessions::Parting>,
     /// Processes that have ended, until the last of what they wrote was read.
     gone: Due<ProcessId>,
     observations: VecDeque<Observation>,
@@ -145,6 +147,10 @@ struct HttpSession {
     client_ids: Ids,
     /// Ids of the server's requests.
     server_ids: Ids,
+    /// Its open calls.
+    calls: BTreeSet<pairing::CallId>,
+    /// It is over; what is to be told of that.
+    over: Option<Box<observation::Session>>,
 }
 
 impl Pipeline {
@@ -174,6 +180,7 @@ impl Pipeline {
             torn: BTreeSet::new(),
             torn_until: Timestamp::default(),
             closing: Due::default(),
+            parting: Due::default(),
             gone: Due::default(),
             observations: VecDeque::new(),
             verdicts: VecDeque::new(),
@@ -203,6 +210,7 @@ impl Pipeline {
             self.early.first(),
             self.holes_due(),
             self.closing.first(),
+            self.parting.first(),
             self.gone.first(),
             self.servers.deadline(),
         ];

@@ -67,7 +67,7 @@ impl Pipeline {
             return; // it comes again, from the other end
         }
         let (asker, asked) = (self.process_at(on, call.asker), self.process_at(on, call.asker.other()));
-        let outer = asker.and_then(|asker| self.passed_on(call, asker));
+        let outer = asker.and_then(|asker| self.passed_on(call, asker, asked));
         if let Some(asked) = asked.filter(|asked| Some(*asked) != asker) {
             for key in keys(call, asked.pid) {
                 self.relays.add(key, id, |open| self.calls.call(*open).is_some());
@@ -109,15 +109,22 @@ impl Pipeline {
     }
 
     /// The open call that a request of `asker` passes on: the first of those with the fewest hops.
-    fn passed_on(&self, inner: &OpenCall, asker: ProcessId) -> Option<Relayed> {
+    fn passed_on(&self, inner: &OpenCall, asker: ProcessId, asked: Option<ProcessId>) -> Option<Relayed> {
+        // A child of the process that was asked may also be the one that asked it, as servers ask their clients.
+        let leads_on = |outer: &&OpenCall| {
+            self.process_at(outer.connection, outer.asker) != Some(asker)
+                && self.process_at(outer.connection, outer.asker.other()) != asked
+        };
         let lineage = std::iter::successors(Some(asker.pid), |pid| {
             self.relays.parents.value(pid).copied().filter(|parent| *parent > 1)
         });
         lineage.take(ANCESTORS).find_map(|pid| {
             let candidates = keys(inner, pid).filter_map(|key| self.relays.asked.value(&key)).flatten();
             let open = candidates.filter_map(|call| self.calls.call(*call));
-            let outer =
-                open.filter(|outer| agree(outer, inner)).min_by_key(|outer| (outer.hops, outer.number))?;
+            let outer = open
+                .filter(|outer| agree(outer, inner))
+                .filter(leads_on)
+                .min_by_key(|outer| (outer.hops, outer.number))?;
             Some(Relayed {
                 call: outer.number,
                 at: outer.sent_at.unwrap_or(outer.first_byte.at),

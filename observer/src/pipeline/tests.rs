@@ -11,6 +11,7 @@ mod namespaces;
 mod relays;
 mod rounds;
 mod rules;
+mod sessions;
 mod stdio;
 mod subscriptions;
 mod tasks;

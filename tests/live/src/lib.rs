@@ -5,6 +5,7 @@
 
 pub mod agent;
 pub mod comparison;
+pub mod containers;
 pub mod namespaces;
 pub mod observer;
 pub mod programs;

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use mcp_observer::pipeline::input::{ContainerFacts, PodFacts, ProcessFacts, WorkloadFacts};
+use observer_common::record::RecordKind;
+
 use crate::captures::Capture;
 use crate::messages as m;
 use crate::scenario::{Process, ProcessSpec, Scenario, Wires};
@@ -20,6 +23,7 @@ pub const CASES: &[Case] = &[
     ("http_sse_2024_joined_late", http_sse_2024_joined_late),
     ("http_sse_answer", http_sse_answer),
     ("look_alikes", look_alikes),
+    ("in_a_pod", in_a_pod),
     ("server_facts", server_facts),
     ("stdio_cancelled", stdio_cancelled),
     ("stdio_lost_record", stdio_lost_record),
@@ -193,6 +197,58 @@ fn server_facts() -> Capture {
     s.ends(stdio.answers);
     s.passes(Duration::from_secs(5));
     s.is_told_the_time();
+    s.into_capture()
+}
+
+/// A client of the host and a server in a pod, of which more and more is known.
+fn in_a_pod() -> Capture {
+    let mut s = Scenario::new();
+    let (client, server) = (python_client(&mut s), node_server(&mut s));
+    let text = |text: &str| Some(text.to_owned());
+    s.learns(
+        client,
+        RecordKind::ProcessSeen,
+        &ProcessFacts {
+            exe: "/usr/bin/python3".into(),
+            unit: text("assistant.service"),
+            uid: Some(1000),
+            user: text("ada"),
+            ..ProcessFacts::default()
+        },
+    );
+    let (id, uid) = ("0af1".repeat(16), "72b8c2f1-6d0e-4a7c-9d51-0f8e3b6a4c2d");
+    s.learns(
+        server,
+        RecordKind::ProcessSeen,
+        &ProcessFacts {
+            exe: "/usr/bin/node".into(),
+            container: Some(id.clone()),
+            pod: text(uid),
+            qos: text("burstable"),
+            uid: Some(65_532),
+            ..ProcessFacts::default()
+        },
+    );
+    let stdio = s.stdio(client, server);
+    handshake(&mut s, stdio);
+    let call = |s: &mut Scenario, id| {
+        s.moves(stdio.requests, m::line(&m::call(id, "echo", &arguments())));
+        s.passes(WORK);
+        s.moves(stdio.answers, m::line(&m::tool_result(id, SECRET)));
+    };
+    call(&mut s, 1);
+    let [runtime, name, image] = ["containerd", "app", "registry.example/shop:1"].map(text);
+    let facts = ContainerFacts { id, runtime, name, image, pod: text(uid) };
+    s.learns(server, RecordKind::ContainerSeen, &facts);
+    let pod =
+        PodFacts { uid: uid.into(), name: text("web-0"), namespace: text("shop"), ..PodFacts::default() };
+    s.learns(server, RecordKind::PodSeen, &pod);
+    call(&mut s, 2);
+    let workload = Some(WorkloadFacts { kind: "StatefulSet".into(), name: "web".into() });
+    let attributes = Some([("service.name".to_owned(), "shop-web".to_owned())].into());
+    let pod = PodFacts { uid: uid.into(), workload, attributes, ..PodFacts::default() };
+    s.learns(server, RecordKind::PodSeen, &pod);
+    call(&mut s, 3);
     s.into_capture()
 }
 

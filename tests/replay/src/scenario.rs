@@ -119,6 +119,13 @@ impl Scenario {
         Process(key)
     }
 
+    /// Something is found out of a process, or of where it runs.
+    pub fn learns(&mut self, process: Process, kind: RecordKind, facts: &impl serde::Serialize) {
+        let of_process = kind == RecordKind::ProcessSeen;
+        let key = if of_process { process.0 } else { ProcessKey::default() };
+        self.push(kind, key, 0, 0, 0, serde_json::to_vec(facts).expect("facts are JSON"));
+    }
+
     /// A process ends with this wait status.
     pub fn exits(&mut self, process: Process, status: i32) {
         self.push(RecordKind::ProcessExited, process.0, 0, 0, 0, status.to_ne_bytes().to_vec());

@@ -182,3 +182,19 @@ fn the_task_of_a_call_that_is_passed_on_is_told_once() {
     let ended = host.seen.iter().filter(|seen| matches!(seen, Observation::TaskEnded(_))).count();
     assert_eq!(ended, 1);
 }
+
+#[test]
+fn a_server_that_asks_the_client_which_started_it_passes_on_nothing() {
+    let mut host = wrapped();
+    parent(&mut host, SERVER, CLIENT);
+    parent(&mut host, 21, CLIENT);
+    let roots = |id| format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"roots/list\"}}\n");
+    host.tell(2, SERVER, CLIENT, &roots(1));
+    host.tell(2, SERVER, CLIENT, &roots(2));
+    host.tell(4, 21, CLIENT, &roots(1));
+    host.tell(1, CLIENT, SERVER, &result(1));
+    host.tell(1, CLIENT, SERVER, &result(2));
+    host.tell(3, CLIENT, 21, &result(1));
+    assert_eq!(host.calls().len(), 3);
+    assert!(host.calls().iter().all(|call| call.is_counted()));
+}

@@ -25,6 +25,8 @@ const MOST_TOOLS: usize = 2000;
 const MOST_PEERS: usize = 500;
 /// Addresses of servers, protocol revisions, prompts and namespaces: each far below that.
 const MOST_VALUES: usize = 200;
+/// Values of one attribute that the user has chosen: tenants, teams, tiers.
+const MOST_VALUES_OF_AN_ATTRIBUTE: usize = 100;
 /// Processes of one server that are waited for. One more, and the oldest counts as ended.
 const MOST_PROCESSES: usize = 64;
 /// How long a server is kept after its last call when none of its processes is left. Hosts start their servers again
@@ -42,6 +44,8 @@ pub struct Labels {
     names: BTreeMap<Family, BTreeMap<Box<str>, Timestamp>>,
     addresses: BTreeMap<SocketAddr, Address>,
     turned_away: BTreeMap<&'static str, u64>,
+    /// Names of attributes that the user has chosen.
+    attributes: Vec<Box<str>>,
 }
 
 /// Names that are capped together.
@@ -57,6 +61,8 @@ pub enum Family {
     Namespace,
     /// Names of pods.
     Pod,
+    /// Values of an attribute that the user has chosen, by its place among these.
+    Attribute(usize),
 }
 
 impl Family {
@@ -64,6 +70,7 @@ impl Family {
         match self {
             Self::Client | Self::Pod => MOST_PEERS,
             Self::Prompt | Self::Revision | Self::Namespace => MOST_VALUES,
+            Self::Attribute(_) => MOST_VALUES_OF_AN_ATTRIBUTE,
         }
     }
 
@@ -75,6 +82,7 @@ impl Family {
             Self::Revision => "revisions",
             Self::Namespace => "namespaces",
             Self::Pod => "pods",
+            Self::Attribute(_) => "attribute_values",
         }
     }
 }
@@ -157,6 +165,19 @@ impl Labels {
         let Some(process) = peer.process.as_deref() else { return ["", ""] };
         let namespace = self.name(Family::Namespace, process.namespace().unwrap_or_default(), true);
         [namespace, self.name(Family::Pod, process.pod().unwrap_or_default(), true)]
+    }
+
+    /// The label value for a value of an attribute that the user has chosen. Each attribute has a cap of its own.
+    pub fn attribute<'a>(&mut self, attribute: &str, value: &'a str) -> &'a str {
+        let family = self.family_of(attribute).unwrap_or_else(|| {
+            self.attributes.push(attribute.into()); // as many as there are flags
+            Family::Attribute(self.attributes.len() - 1)
+        });
+        self.name(family, value, true)
+    }
+
+    fn family_of(&self, attribute: &str) -> Option<Family> {
+        self.attributes.iter().position(|known| **known == *attribute).map(Family::Attribute)
     }
 
     /// A process has ended.
@@ -279,6 +300,8 @@ impl Labels {
                 }
                 "namespace" => in_family(Family::Namespace),
                 "pod" => in_family(Family::Pod),
+                "value" if matches!(value_here, "true" | "false") => true,
+                "value" => self.family_of(value("attribute")).is_some_and(in_family),
                 "gen_ai_prompt_name" => in_family(Family::Prompt),
                 "mcp_protocol_version" => in_family(Family::Revision),
                 "server_address" => {
@@ -356,6 +379,19 @@ mod tests {
             labels.turned_away().collect::<Vec<_>>(),
             [("tools", 10 * 201), ("tools_of_a_server", 10)]
         );
+    }
+
+    #[test]
+    fn attributes_have_caps_of_their_own() {
+        let mut labels = Labels::default();
+        for number in 0..=MOST_VALUES_OF_AN_ATTRIBUTE {
+            labels.attribute("tenant", &number.to_string());
+        }
+        assert_eq!(labels.attribute("tenant", "new"), OTHER);
+        assert_eq!(labels.attribute("tier", "gold"), "gold");
+        assert_eq!(labels.turned_away().collect::<Vec<_>>(), [("attribute_values", 2)]);
+        assert!(labels.hold(&[("attribute", "tier"), ("value", "gold")]));
+        assert!(!labels.hold(&[("attribute", "tenant"), ("value", "gold")]));
     }
 
     #[test]

@@ -26,7 +26,7 @@ fn is_shown(flag: &clap::Arg) -> bool {
 fn row(flag: &clap::Arg) -> [String; 4] {
     let names = flag.get_value_names().unwrap_or_default();
     let value = names.iter().map(|name| format!("<{name}>")).collect::<Vec<_>>().join(" ");
-    let takes_value = flag.get_num_args().is_none_or(|count| count.takes_values());
+    let takes_value = flag.get_action().takes_values();
     let shown = match (flag.get_short(), flag.get_long()) {
         (short, Some(long)) => {
             let short = short.map(|short| format!("-{short}, ")).unwrap_or_default();
@@ -36,12 +36,13 @@ fn row(flag: &clap::Arg) -> [String; 4] {
     };
     let choices: Vec<String> =
         flag.get_possible_values().iter().map(|choice| code(choice.get_name())).collect();
-    let help = flag.get_help().map(ToString::to_string).unwrap_or_default();
-    let help = if choices.is_empty() || !takes_value {
-        help
-    } else {
-        format!("{help} One of {}", choices.join(", "))
-    };
+    let mut help = flag.get_help().map(ToString::to_string).unwrap_or_default();
+    if !help.ends_with('.') {
+        help.push('.');
+    }
+    if !choices.is_empty() && takes_value {
+        help.push_str(&format!(" One of {}.", choices.join(", ")));
+    }
     let default = flag.get_default_values().iter().map(|value| value.to_string_lossy()).collect::<Vec<_>>();
     let variable = flag.get_env().map(|env| env.to_string_lossy().into_owned()).unwrap_or_default();
     [code(shown.trim()), code(&variable), code(&default.join(" ")), help]

@@ -6,5 +6,6 @@ pub mod isolate;
 pub mod messages;
 pub mod model;
 pub mod observe;
+pub mod promql;
 pub mod scenario;
 pub mod wire;

@@ -144,6 +144,9 @@ fn expressions_choose_calls_and_add_attributes() {
         assert_eq!(line["tool"], "echo");
         assert_eq!(line["attributes"]["agent"], "python-httpx2/2.16.2");
     }
+    let output = run(["replay", &file, "--metrics", "--attribute", "kind=transport"]);
+    let counted = r#"mcp_attribute_requests_total{attribute="kind",outcome="ok",server="#;
+    assert!(stdout(&output).contains(counted), "{}", stdout(&output));
     assert!(all.iter().all(|line| !line.contains("attributes")));
     let written = "slow=duration_ms > 0.0\nsize=request_bytes";
     let output =

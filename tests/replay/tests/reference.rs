@@ -36,7 +36,11 @@ fn the_pages_are_up_to_date() {
 fn every_member_of_a_recorded_line_is_in_the_reference() {
     let mut seen = 0;
     for case in fs::read_dir(repository().join("tests/fixtures")).unwrap() {
-        let lines = fs::read_to_string(case.unwrap().path().join("expected.jsonl")).unwrap();
+        let folder = case.unwrap().path();
+        if !folder.join("capture.mcpcap").exists() {
+            continue; // what cases have in common
+        }
+        let lines = fs::read_to_string(folder.join("expected.jsonl")).unwrap();
         for line in lines.lines() {
             let line: Value = serde_json::from_str(line).unwrap();
             let r#type = line["type"].as_str().unwrap();

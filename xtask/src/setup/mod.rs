@@ -42,8 +42,14 @@ pub fn for_build() -> Result<()> {
     step("OpenSSL headers", || provide(&Need::OpenSsl))
 }
 
+/// What the rootless tests need beyond a build.
+pub fn for_unit_tests() -> Result<()> {
+    step("promtool", || provide(&Need::Prometheus))
+}
+
 /// What the suites need beyond a build: the peers in other languages, and what makes networks and containers for them.
 pub fn for_tests() -> Result<()> {
+    for_unit_tests()?;
     step("Node.js and npm", || provide(&Need::Node))?;
     step("Python with venv", || provide(&Need::Python))?;
     step("network tools", || provide(&Need::Network))?;

@@ -19,6 +19,7 @@ pub enum Need {
     Node,
     Python,
     Network,
+    Prometheus,
     Containers,
     Guests,
 }
@@ -42,6 +43,7 @@ impl Need {
             Self::Node => in_path("npm") && node_release().is_some_and(|release| release >= NODE),
             Self::Python => process::succeeds(Command::new("python3").args(["-c", "import ensurepip, venv"])),
             Self::Network => ["ip", "nft", "wget"].into_iter().all(in_path),
+            Self::Prometheus => in_path("promtool"),
             Self::Containers => ["containerd", "ctr", "runc", "podman"].into_iter().all(in_path),
             Self::Guests => {
                 ["busybox", "cpio", "depmod", "xz", "qemu-system-x86_64"].into_iter().all(in_path)
@@ -58,6 +60,7 @@ impl Need {
             Self::Node => format!("Node.js {NODE} or newer, and npm"),
             Self::Python => "Python with venv".to_owned(),
             Self::Network => "ip, nft and wget".to_owned(),
+            Self::Prometheus => "promtool".to_owned(),
             Self::Containers => "containerd, runc and podman".to_owned(),
             Self::Guests => "the programs that guests are booted with".to_owned(),
         }
@@ -87,6 +90,10 @@ impl Need {
             (Self::Python, Arch) => &["python"],
             (Self::Network, Fedora) => &["iproute", "nftables", "wget"],
             (Self::Network, _) => &["iproute2", "nftables", "wget"],
+            (Self::Prometheus, Alpine) => &["prometheus"],
+            (Self::Prometheus, Fedora) => &["golang-github-prometheus"],
+            (Self::Prometheus, Suse) => &["golang-github-prometheus-prometheus"],
+            (Self::Prometheus, _) => &["prometheus"],
             // What runs as a service elsewhere is started by the tests themselves, with folders of their own.
             (Self::Containers, _) => &["containerd", "runc", "podman"],
             // The guest's own emulator is fetched beside the system's and borrows the libraries of this one.

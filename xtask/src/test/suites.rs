@@ -96,6 +96,7 @@ fn other_architecture() -> Result<()> {
 }
 
 fn unit() -> Result<Tally> {
+    setup::for_unit_tests()?;
     let mut test = workspace::cargo();
     test.args(["test", "--no-fail-fast", "--workspace"]);
     for package in HEAVY {

@@ -7,11 +7,12 @@ use super::metrics::{Counter, Histogram};
 use super::series::Trace;
 use crate::export::labels::{Family, Labels};
 use crate::export::semconv::{self, Bound, Vantage};
-use crate::pipeline::observation::{Call, Notification, Session, Subject, TaskEnded};
+use crate::pipeline::observation::{AttributeValue, Call, Notification, Session, Subject, TaskEnded};
 use crate::pipeline::time::WallClock;
 
 const REQUESTS: Counter<3> = Counter::new("mcp_requests_total");
 const TOOL_CALLS: Counter<4> = Counter::new("mcp_tool_calls_total");
+const ATTRIBUTE_REQUESTS: Counter<4> = Counter::new("mcp_attribute_requests_total");
 const TASK: Histogram<3> = Histogram::new("mcp_task_duration_seconds");
 const ERRORS: Counter<2> = Counter::new("mcp_errors_total");
 const TOOL_REQUEST_BYTES: Histogram<2> = Histogram::new("mcp_tool_request_bytes");
@@ -32,6 +33,15 @@ impl Prometheus {
             self.registry.add(REQUESTS, [server, semconv::method_name(&call.method), outcome], 1);
             if let Some(error) = semconv::error_type(call, Vantage::Client) {
                 self.registry.add_traced(ERRORS, [server, &error], 1, traces.client);
+            }
+            for it in &call.attributes {
+                let value = match &it.value {
+                    AttributeValue::Text(text) => self.labels.attribute(&it.name, text),
+                    AttributeValue::Bool(true) => "true",
+                    AttributeValue::Bool(false) => "false",
+                    AttributeValue::Int(_) | AttributeValue::Double(_) => continue, // measured, not counted
+                };
+                self.registry.add(ATTRIBUTE_REQUESTS, [server, &it.name, value, outcome], 1);
             }
         }
         if let Some(tool) = semconv::tool(call).filter(|_| call.is_logical_end()) {

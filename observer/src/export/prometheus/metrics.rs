@@ -51,6 +51,11 @@ pub const METRICS: &[Metric] = &[
         &["server", "namespace", "pod", "client", "tool", "outcome"],
         "Tool calls, each once: without the rounds that asked for more input and the hops of calls that are passed on.",
     ),
+    counter(
+        "mcp_attribute_requests_total",
+        &["server", "namespace", "pod", "attribute", "value", "outcome"],
+        "Requests by each value of the user's attributes that are texts, true or false; counted like mcp_requests_total.",
+    ),
     histogram(
         "mcp_task_duration_seconds",
         OPERATION_BUCKETS,

@@ -26,8 +26,8 @@ pub struct Envelope {
     pub carrier: Carrier,
     /// Size of the text.
     pub bytes: u64,
-    /// A hole is in it, and nothing tells how long it is: its end may be that of another text.
-    pub may_be_two: bool,
+    /// Its end is in a hole or did not come; or a hole is in it and nothing tells how long it is, so that its end may be another's.
+    pub end_unseen: bool,
 }
 
 /// What was found in a flow.
@@ -123,6 +123,8 @@ struct Text {
     first_byte: Option<Mark>,
     bytes: u64,
     has_hole: bool,
+    /// The last of it is a hole.
+    ends_in_hole: bool,
     /// The beginning of a text that is not JSON: the address of an endpoint event.
     plain: Vec<u8>,
     plain_limit: usize,
@@ -277,6 +279,7 @@ impl Text {
             first_byte: None,
             bytes: 0,
             has_hole: false,
+            ends_in_hole: false,
             plain: Vec::new(),
             plain_limit: limits.kept_bytes,
         }
@@ -296,13 +299,14 @@ impl Text {
             self.plain.extend_from_slice(bytes.get(..room.min(bytes.len())).unwrap_or_default());
         }
         self.bytes += bytes.len() as u64;
+        self.ends_in_hole = false;
         self.skim.push(bytes);
     }
 
     fn reset(&mut self) {
         self.skim.finish();
         self.first_byte = None;
-        (self.bytes, self.has_hole) = (0, false);
+        (self.bytes, self.has_hole, self.ends_in_hole) = (0, false, false);
         self.plain.clear();
     }
 
@@ -316,11 +320,12 @@ impl Text {
                 out.push(Found::Fault(fault));
             }
             let ends_by_itself = matches!(carrier, Carrier::StdioLine | Carrier::SseEvent { .. });
-            let may_be_two = self.has_hole && ends_by_itself;
-            let envelope = Envelope { first_byte, last_byte, carrier, bytes: self.bytes, may_be_two };
+            let is_cut = skimmed.fault == Some("cut");
+            let end_unseen = is_cut || self.ends_in_hole || self.has_hole && ends_by_itself;
+            let envelope = Envelope { first_byte, last_byte, carrier, bytes: self.bytes, end_unseen };
             out.push(Found::Text(Box::new(envelope), skimmed.messages));
         }
-        (self.bytes, self.has_hole) = (0, false);
+        (self.bytes, self.has_hole, self.ends_in_hole) = (0, false, false);
         self.plain.clear();
     }
 }
@@ -366,7 +371,7 @@ impl Frames for Sink<'_> {
             Frame::Text(bytes) => self.text.push(bytes),
             Frame::Gap(missing) => {
                 self.text.bytes = self.text.bytes.saturating_add(missing);
-                self.text.has_hole = true;
+                (self.text.has_hole, self.text.ends_in_hole) = (true, true);
                 self.text.skim.gap(missing);
             }
             Frame::End { last_byte, carrier } => self.text.end(last_byte, carrier, self.out),

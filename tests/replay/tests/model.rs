@@ -9,7 +9,7 @@ const CALLS: usize = 400;
 /// Calls of a run.
 const ALL_CALLS: usize = if cfg!(debug_assertions) { 20_000 } else { 1_000_000 };
 /// Failing worlds that are told of.
-const MOST_TOLD: usize = 5;
+const MOST_TOLD: usize = 500;
 
 #[test]
 fn without_loss_every_call_is_seen_once_and_right() {

@@ -125,6 +125,8 @@ struct Text {
     has_hole: bool,
     /// The last of it is a hole.
     ends_in_hole: bool,
+    /// The rest of it was not decoded.
+    is_given_up: bool,
     /// The beginning of a text that is not JSON: the address of an endpoint event.
     plain: Vec<u8>,
     plain_limit: usize,
@@ -280,6 +282,7 @@ impl Text {
             bytes: 0,
             has_hole: false,
             ends_in_hole: false,
+            is_given_up: false,
             plain: Vec::new(),
             plain_limit: limits.kept_bytes,
         }
@@ -306,7 +309,12 @@ impl Text {
     fn reset(&mut self) {
         self.skim.finish();
         self.first_byte = None;
-        (self.bytes, self.has_hole, self.ends_in_hole) = (0, false, false);
+        self.forget_content();
+    }
+
+    fn forget_content(&mut self) {
+        self.bytes = 0;
+        (self.has_hole, self.ends_in_hole, self.is_given_up) = (false, false, false);
         self.plain.clear();
     }
 
@@ -320,13 +328,12 @@ impl Text {
                 out.push(Found::Fault(fault));
             }
             let ends_by_itself = matches!(carrier, Carrier::StdioLine | Carrier::SseEvent { .. });
-            let is_cut = skimmed.fault == Some("cut");
+            let is_cut = skimmed.fault == Some("cut") && !self.is_given_up;
             let end_unseen = is_cut || self.ends_in_hole || self.has_hole && ends_by_itself;
             let envelope = Envelope { first_byte, last_byte, carrier, bytes: self.bytes, end_unseen };
             out.push(Found::Text(Box::new(envelope), skimmed.messages));
         }
-        (self.bytes, self.has_hole, self.ends_in_hole) = (0, false, false);
-        self.plain.clear();
+        self.forget_content();
     }
 }
 
@@ -377,7 +384,10 @@ impl Frames for Sink<'_> {
             Frame::End { last_byte, carrier } => self.text.end(last_byte, carrier, self.out),
             Frame::Abort => self.text.reset(),
             Frame::BodyEnd { last_byte, whole } => self.out.push(Found::BodyEnd { last_byte, whole }),
-            Frame::Fault(cause) => self.out.push(Found::Fault(cause)),
+            Frame::Fault(cause) => {
+                self.text.is_given_up |= self.text.first_byte.is_some();
+                self.out.push(Found::Fault(cause));
+            }
         }
     }
 }

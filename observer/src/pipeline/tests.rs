@@ -7,6 +7,7 @@ mod http;
 mod http2;
 mod http_rules;
 mod namespaces;
+mod proof;
 mod rules;
 mod stdio;
 mod tls;

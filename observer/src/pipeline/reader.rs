@@ -378,16 +378,17 @@ impl Frames for Sink<'_> {
             Frame::Text(bytes) => self.text.push(bytes),
             Frame::Gap(missing) => {
                 self.text.bytes = self.text.bytes.saturating_add(missing);
-                (self.text.has_hole, self.text.ends_in_hole) = (true, true);
+                // Bytes that came and were not decoded are no hole: their end has a time.
+                let text = &mut *self.text;
+                let flag = if missing == 0 { &mut text.is_given_up } else { &mut text.ends_in_hole };
+                *flag = true;
+                text.has_hole |= missing > 0;
                 self.text.skim.gap(missing);
             }
             Frame::End { last_byte, carrier } => self.text.end(last_byte, carrier, self.out),
             Frame::Abort => self.text.reset(),
             Frame::BodyEnd { last_byte, whole } => self.out.push(Found::BodyEnd { last_byte, whole }),
-            Frame::Fault(cause) => {
-                self.text.is_given_up |= self.text.first_byte.is_some();
-                self.out.push(Found::Fault(cause));
-            }
+            Frame::Fault(cause) => self.out.push(Found::Fault(cause)),
         }
     }
 }

@@ -14,6 +14,7 @@ const TARGETS: &[Target] = &[
     ("bodies", targets::bodies),
     ("http1", targets::http1),
     ("http2", targets::http2),
+    ("pipeline", targets::pipeline),
     ("skim", targets::skim),
     ("sse", targets::sse),
     ("stdio", targets::stdio),

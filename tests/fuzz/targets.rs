@@ -85,7 +85,7 @@ pub fn skim(input: &[u8]) {
     skim.push(head);
     skim.gap(1);
     skim.push(tail);
-    assert!(!skim.finish().messages.last().is_some_and(|message| message.whole && whole.batch == false));
+    assert!(!skim.finish().messages.last().is_some_and(|message| message.whole && !whole.batch));
 }
 
 /// An event stream in an HTTP response under any bytes.

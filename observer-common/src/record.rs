@@ -96,6 +96,12 @@ pub enum RecordKind {
     BlindSpot = 36,
     /// Nothing but the passing of time. No payload.
     Time = 37,
+    /// What is known of a container. Payload: JSON, see `capture::host::identity`.
+    ContainerSeen = 40,
+    /// What is known of a pod. Payload: JSON, see `capture::host::identity`.
+    PodSeen = 41,
+    /// What `process` takes. Payload: [`ProcessUsage`](crate::process::ProcessUsage).
+    ProcessUsage = 38,
 }
 
 impl RecordKind {
@@ -113,6 +119,9 @@ impl RecordKind {
             35 => Self::Lost,
             36 => Self::BlindSpot,
             37 => Self::Time,
+            40 => Self::ContainerSeen,
+            41 => Self::PodSeen,
+            38 => Self::ProcessUsage,
             _ => return None,
         })
     }

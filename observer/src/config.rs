@@ -22,8 +22,12 @@ pub struct Filter {
     pub pids: Vec<u32>,
     /// Executables of the client or the server: a path, or a file name alone.
     pub exes: Vec<PathBuf>,
-    /// Container ids of the client or the server, or their beginnings.
+    /// Container ids of the client or the server, or their beginnings, or names.
     pub containers: Vec<String>,
+    /// Names or unique ids of pods of the client or the server.
+    pub pods: Vec<String>,
+    /// Namespaces of the client or the server.
+    pub namespaces: Vec<String>,
     /// Names of servers.
     pub servers: Vec<String>,
     /// Names of tools.
@@ -46,8 +50,23 @@ impl Filter {
             Observation::ServerStarted(it) | Observation::ServerStopped(it) => {
                 self.wants_tool(None) && self.wants_peers(&Peer::default(), &it.server)
             }
+            Observation::TaskEnded(it) => {
+                self.wants_tool(it.subject.as_ref()) && self.wants_peers(&it.client, &it.server)
+            }
             Observation::Unanswerable(it) => self.wants_tool(None) && self.wants_peers(&it.to, &it.from),
-            Observation::Loss(_) | Observation::BlindSpot(_) => true,
+            Observation::ToolsListed(it) => self.wants_tool(None) && self.wants_peers(&it.client, &it.server),
+            Observation::ToolChanged(it) => {
+                let tool = Subject::Tool(it.changed.tool.clone());
+                self.wants_tool(Some(&tool)) && self.wants_peers(&it.client, &it.server)
+            }
+            Observation::ProtocolStep(it) => {
+                self.wants_tool(None) && self.wants_peers(&it.client, &it.server)
+            }
+            Observation::Auth(it) => self.wants_tool(None) && self.wants_peers(&it.client, &it.server),
+            Observation::ServerUsage(it) => {
+                self.wants_tool(None) && self.wants_peers(&Peer::default(), &it.server)
+            }
+            Observation::InFlight(_) | Observation::Loss(_) | Observation::BlindSpot(_) => true,
         }
     }
 
@@ -67,6 +86,8 @@ impl Filter {
             && one_of(&self.pids, |wanted| either(&|process| process.id.pid == *wanted))
             && one_of(&self.exes, |wanted| either(&|process| is_exe(wanted, Path::new(&*process.exe))))
             && one_of(&self.containers, |wanted| either(&|process| is_container(wanted, process)))
+            && one_of(&self.pods, |wanted| either(&|process| is_pod(wanted, process)))
+            && one_of(&self.namespaces, |wanted| either(&|process| process.namespace() == Some(wanted)))
     }
 }
 
@@ -81,6 +102,11 @@ fn is_exe(wanted: &Path, exe: &Path) -> bool {
 
 fn is_container(wanted: &str, process: &Process) -> bool {
     process.container.as_deref().is_some_and(|id| id.starts_with(wanted))
+        || process.container_name() == Some(wanted)
+}
+
+fn is_pod(wanted: &str, process: &Process) -> bool {
+    [process.pod(), process.pod_uid()].contains(&Some(wanted))
 }
 
 /// Reads `250ms`, `10s`, `5m` or `1h`; a number alone is seconds.

@@ -7,12 +7,15 @@ use std::time::Duration;
 use clap::builder::BoolishValueParser;
 use clap::{Args, ValueEnum};
 
+use super::host::HostFlags;
+use crate::capture::host;
 use crate::capture::kernel::{DEFAULT_RING_BYTES, ModeChoice};
 use crate::config::{self, Bounds, Filter};
 use crate::error::Error;
 use crate::export::Exporter;
 use crate::export::json_lines::JsonLines;
 use crate::export::terminal::Terminal;
+use crate::expressions::Expressions;
 
 /// Which observations are shown.
 #[derive(Args, Clone, Debug)]
@@ -24,9 +27,15 @@ pub struct FilterFlags {
     /// Only calls of which the client or the server runs this executable (a path, or a file name alone).
     #[arg(long, env = "MCP_OBSERVER_EXE", value_delimiter = ',')]
     exe: Vec<PathBuf>,
-    /// Only calls of which the client or the server is in this container (an id or its beginning).
+    /// Only calls of which the client or the server is in this container (a name, an id or its beginning).
     #[arg(long, env = "MCP_OBSERVER_CONTAINER", value_delimiter = ',')]
     container: Vec<String>,
+    /// Only calls of which the client or the server is in this pod (a name or a unique id).
+    #[arg(long, env = "MCP_OBSERVER_POD", value_delimiter = ',')]
+    pod: Vec<String>,
+    /// Only calls of which the client or the server is in this namespace of the cluster.
+    #[arg(long, env = "MCP_OBSERVER_NAMESPACE", value_delimiter = ',')]
+    namespace: Vec<String>,
     /// Only calls to the server of this name.
     #[arg(long, env = "MCP_OBSERVER_SERVER", value_delimiter = ',')]
     server: Vec<String>,
@@ -48,9 +57,33 @@ impl FilterFlags {
             pids: self.pid,
             exes: exes.collect::<Result<_, _>>()?,
             containers: self.container,
+            pods: self.pod,
+            namespaces: self.namespace,
             servers: self.server,
             tools: self.tool,
         })
+    }
+}
+
+/// What users compute themselves.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Expressions (CEL; each repeatable, in the environment one per line)")]
+pub struct ExpressionFlags {
+    /// Only what this is true for: `duration_ms > 1000.0 && tool.startsWith('db_')`. docs/expressions.md has the names.
+    #[arg(long, env = "MCP_OBSERVER_FILTER", value_name = "EXPR", value_delimiter = '\n')]
+    filter: Vec<String>,
+    /// Gives each call an attribute: `tenant=headers['x-tenant']`. `Authorization` and cookies cannot be read.
+    #[arg(long, env = "MCP_OBSERVER_ATTRIBUTE", value_name = "NAME=EXPR", value_delimiter = '\n')]
+    attribute: Vec<String>,
+}
+
+impl ExpressionFlags {
+    /// What they mean. `payloads`: whether the user asked for these too.
+    pub fn expressions(&self, payloads: bool) -> Result<Option<Expressions>, Error> {
+        let written = |lines: &[String]| -> Vec<String> {
+            lines.iter().filter(|line| !line.trim().is_empty()).cloned().collect()
+        };
+        Expressions::read(&written(&self.filter), &written(&self.attribute), payloads)
     }
 }
 
@@ -70,6 +103,8 @@ pub struct CaptureFlags {
     /// Size of the ring between kernel and agent, a power of two. Tests make it small to see what is lost.
     #[arg(long, env = "MCP_OBSERVER_RING_BYTES", hide = true, default_value_t = DEFAULT_RING_BYTES)]
     ring_bytes: u32,
+    #[command(flatten)]
+    host: HostFlags,
 }
 
 impl CaptureFlags {
@@ -86,6 +121,11 @@ impl CaptureFlags {
     /// How much the ring between kernel and agent holds.
     pub const fn ring_bytes(&self) -> u32 {
         self.ring_bytes
+    }
+
+    /// What is to be known of the host.
+    pub fn host(&self) -> host::Options {
+        self.host.options()
     }
 
     /// When to end.

@@ -1,4 +1,6 @@
 //! Serves the metrics, on a thread of its own, so that no scraper ever delays the capture.
+//!
+//! In: a registry. Out: what `/metrics`, `/healthz` and `/readyz` answer. Formats are `prometheus/exposition`'s.
 
 use std::convert::Infallible;
 use std::io;
@@ -10,16 +12,18 @@ use std::time::Duration;
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{ALLOW, CONTENT_TYPE};
+use hyper::header::{
+    ACCEPT, ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, VARY,
+};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use prometheus::Registry;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::prometheus::metrics;
+use super::prometheus::exposition::{self, Format};
+use super::prometheus::registry::Registry;
 use super::{Exporter, Vitals};
 use crate::capture::kernel::StartFacts;
 use crate::error::Error;
@@ -95,7 +99,7 @@ async fn accept(listener: TcpListener, pages: Arc<Pages>) -> io::Result<()> {
 
 async fn connection(stream: TcpStream, pages: Arc<Pages>, _place: OwnedSemaphorePermit) {
     let answer = service_fn(|request: Request<Incoming>| {
-        let response = pages.answer(request.method(), request.uri().path());
+        let response = pages.answer(request.method(), request.uri().path(), request.headers());
         async { Ok::<_, Infallible>(response) }
     });
     let served = http1::Builder::new()
@@ -116,14 +120,14 @@ struct Pages {
 }
 
 impl Pages {
-    fn answer(&self, method: &Method, path: &str) -> Response<Full<Bytes>> {
+    fn answer(&self, method: &Method, path: &str, headers: &HeaderMap) -> Response<Full<Bytes>> {
         if method != Method::GET && method != Method::HEAD {
             let mut refused = page(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET and HEAD\n");
-            refused.headers_mut().insert(ALLOW, hyper::header::HeaderValue::from_static("GET, HEAD"));
+            refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
             return refused;
         }
         match path {
-            "/metrics" => page(StatusCode::OK, METRICS_TEXT, metrics::text(&self.registry)),
+            "/metrics" => self.metrics(headers),
             "/healthz" => page(StatusCode::OK, TEXT, "alive\n"),
             "/readyz" if self.is_ready.load(Ordering::Relaxed) => page(StatusCode::OK, TEXT, "ready\n"),
             "/readyz" => page(StatusCode::SERVICE_UNAVAILABLE, TEXT, "the probes are not attached\n"),
@@ -131,17 +135,41 @@ impl Pages {
             _ => page(StatusCode::NOT_FOUND, TEXT, "not here; see /\n"),
         }
     }
+
+    fn metrics(&self, headers: &HeaderMap) -> Response<Full<Bytes>> {
+        let format = Format::preferred(&listed(headers, &ACCEPT));
+        let body = exposition::body(&self.registry, format);
+        let zipped = exposition::takes_gzip(&listed(headers, &ACCEPT_ENCODING))
+            .then(|| exposition::gzip(&body).ok())
+            .flatten();
+        let is_zipped = zipped.is_some();
+        let mut response = page(StatusCode::OK, TEXT, zipped.unwrap_or(body));
+        let headers = response.headers_mut();
+        if let Ok(content_type) = HeaderValue::try_from(format.content_type()) {
+            headers.insert(CONTENT_TYPE, content_type);
+        }
+        if is_zipped {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+        headers.insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
+        response
+    }
+}
+
+/// All members of a header that may come more than once.
+fn listed(headers: &HeaderMap, name: &HeaderName) -> String {
+    let values: Vec<_> = headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
+    values.join(",")
 }
 
 fn page(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static(content_type));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
 }
 
 const TEXT: &str = "text/plain; charset=utf-8";
-const METRICS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 const LANDING: &str = "<!doctype html><title>mcp-observer</title><h1>mcp-observer</h1>\
     <p><a href=\"/metrics\">metrics</a> <a href=\"/healthz\">alive</a> <a href=\"/readyz\">ready</a></p>\n";
 
@@ -155,7 +183,7 @@ mod tests {
     fn started() -> (SocketAddr, Readiness) {
         let listener = listen(([127, 0, 0, 1], 0).into()).unwrap();
         let address = listener.local_addr().unwrap();
-        (address, serve(listener, Prometheus::new().unwrap().registry()).unwrap())
+        (address, serve(listener, Prometheus::default().registry()).unwrap())
     }
 
     fn ask(address: SocketAddr, request: &str) -> String {
@@ -196,6 +224,35 @@ mod tests {
         let long = "a".repeat(MOST_HEAD_BYTES);
         let refused = ask(address, &format!("GET / HTTP/1.1\r\nHost: x\r\nx: {long}\r\n\r\n"));
         assert!(refused.starts_with("HTTP/1.1 431 "), "{refused}");
+    }
+
+    #[test]
+    fn a_scraper_gets_the_format_and_the_coding_that_it_asks_for() {
+        let (address, _readiness) = started();
+        let scrape = |headers: &str| {
+            let mut stream = TcpStream::connect(address).unwrap();
+            stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+            write!(stream, "GET /metrics HTTP/1.1\r\nHost: x\r\n{headers}\r\n").unwrap();
+            let mut answer = Vec::new();
+            stream.read_to_end(&mut answer).unwrap();
+            let end = answer.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
+            (String::from_utf8(answer[..end].to_vec()).unwrap(), answer[end + 4..].to_vec())
+        };
+        let (head, body) = scrape("Accept: text/plain;q=0.1\r\nAccept: application/openmetrics-text\r\n");
+        assert!(
+            head.contains("content-type: application/openmetrics-text; version=1.0.0; charset=utf-8"),
+            "{head}"
+        );
+        assert!(
+            head.contains("vary: Accept, Accept-Encoding") && !head.contains("content-encoding"),
+            "{head}"
+        );
+        assert!(body.ends_with(b"# EOF\n"));
+        let (head, zipped) = scrape("Accept: application/openmetrics-text\r\nAccept-Encoding: gzip\r\n");
+        assert!(head.contains("content-encoding: gzip"), "{head}");
+        let mut unzipped = Vec::new();
+        flate2::read::GzDecoder::new(&*zipped).read_to_end(&mut unzipped).unwrap();
+        assert_eq!(unzipped, body);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Observations as JSON lines: one object per line, `type` first, absent facts absent.
 
+mod servers;
+
 use std::io::{self, Write};
 use std::time::Duration;
 
@@ -10,7 +12,8 @@ use super::{Exporter, Vitals};
 use crate::capture::kernel::StartFacts;
 use crate::pipeline::jsonrpc::Id;
 use crate::pipeline::observation::{
-    BlindSpot, Call, Loss, Notification, Observation, Peer, Process, Server, Session, Subject, Unanswerable,
+    AuthResult, BlindSpot, Call, Hop, Loss, Notification, Observation, Peer, Process, Session, Subject,
+    TaskEnded, TraceContext, Unanswerable,
 };
 use crate::pipeline::private::Private;
 use crate::pipeline::time::{Rfc3339, Timestamp, WallClock};
@@ -54,9 +57,17 @@ impl<W: Write> Exporter for JsonLines<W> {
             Observation::SessionEnded(it) => view.session("session_ended", it),
             Observation::ServerStarted(it) => view.server("server_started", it),
             Observation::ServerStopped(it) => view.server("server_stopped", it),
+            Observation::TaskEnded(it) => view.task_ended(it),
             Observation::Unanswerable(it) => view.unanswerable(it),
             Observation::Loss(it) => view.loss(it),
             Observation::BlindSpot(it) => view.blind_spot(it),
+            Observation::ToolsListed(it) => view.tools_listed(it),
+            Observation::ToolChanged(it) => view.tool_changed(it),
+            Observation::ProtocolStep(it) => view.step(it),
+            Observation::Auth(it) if it.result != AuthResult::Accepted => view.auth(it),
+            Observation::ServerUsage(it) => view.usage(it),
+            // Requests that are let in are many, and told of as calls; calls in flight are a gauge.
+            Observation::Auth(_) | Observation::InFlight(_) => return Ok(()),
         })
     }
 
@@ -76,12 +87,7 @@ impl View {
     fn call(self, call: &Call) -> Object {
         let mut line = self.begin("call", call.at);
         line.put("method", &call.method);
-        match &call.subject {
-            Some(Subject::Tool(name)) => line.put("tool", &**name),
-            Some(Subject::Prompt(name)) => line.put("prompt", &**name),
-            Some(Subject::Resource(uri)) if self.payloads => line.put("resource", &**uri.reveal()),
-            Some(Subject::Resource(_)) | None => {}
-        }
+        self.subject(&mut line, call.subject.as_ref());
         line.put("id", id(&call.id));
         line.put("direction", call.direction.name());
         line.put("transport", call.transport.name());
@@ -96,18 +102,68 @@ impl View {
         line.put("request_bytes", call.request_bytes);
         line.put("response_bytes", call.response_bytes);
         line.put("progress", call.progress);
+        if let Some(rounds) = &call.links.rounds {
+            line.put("rounds", rounds.count);
+            line.put("logical_duration_ms", milliseconds(rounds.logical));
+            line.put("working_ms", milliseconds(rounds.working));
+        }
+        line.put_known("notifications", Some(call.links.notifications).filter(|count| *count > 0));
         line.put_known("session", call.session.map(hex));
-        if let Some(context) = &call.trace {
-            line.put_object("trace", |trace| {
-                trace.put("trace_id", format!("{:032x}", context.trace_id));
-                trace.put("parent_span_id", hex(context.parent_span_id));
-                trace.put("sampled", context.sampled);
+        line.trace(call.trace.as_ref());
+        self.peers(&mut line, &call.client, &call.server);
+        if let Some(relay) = &call.links.relay {
+            line.put_object("relay", |line| {
+                line.put("id", id(&relay.id));
+                line.put("time", self.time(relay.at));
             });
         }
-        self.peers(&mut line, &call.client, &call.server);
+        self.hops(&mut line, &call.links.hops);
         line.put("certainty", call.certainty.name());
+        if !call.attributes.is_empty() {
+            line.put_object("attributes", |line| {
+                call.attributes.iter().for_each(|it| line.put(&it.name, &it.value));
+            });
+        }
         line.put_known("arguments", self.payload(call.arguments.as_ref()));
         line.put_known("result", self.payload(call.result.as_ref()));
+        line
+    }
+
+    fn subject(self, line: &mut Object, subject: Option<&Subject>) {
+        match subject {
+            Some(Subject::Tool(name)) => line.put("tool", &**name),
+            Some(Subject::Prompt(name)) => line.put("prompt", &**name),
+            Some(Subject::Resource(uri)) if self.payloads => line.put("resource", &**uri.reveal()),
+            Some(Subject::Resource(_)) | None => {}
+        }
+    }
+
+    fn hops(self, line: &mut Object, hops: &[Hop]) {
+        if hops.is_empty() {
+            return;
+        }
+        line.put_array("hops", hops, |line, hop| {
+            line.put("transport", hop.transport.name());
+            line.put_known("duration_ms", hop.duration.map(milliseconds));
+            self.peer(line, "server", &hop.server);
+        });
+    }
+
+    fn task_ended(self, it: &TaskEnded) -> Object {
+        let mut line = self.begin("task_ended", it.at);
+        line.put("method", &it.method);
+        self.subject(&mut line, it.subject.as_ref());
+        line.put("id", id(&it.id));
+        line.put("direction", it.direction.name());
+        line.put("transport", it.transport.name());
+        line.put_known("revision", it.revision.as_deref());
+        line.put("status", it.status.name());
+        line.put("outcome", it.outcome.name());
+        line.put("duration_ms", milliseconds(it.duration));
+        line.put("polls", it.polls);
+        line.put_known("session", it.session.map(hex));
+        line.trace(it.trace.as_ref());
+        self.peers(&mut line, &it.client, &it.server);
         line
     }
 
@@ -116,6 +172,7 @@ impl View {
         line.put("method", &it.method);
         line.put("direction", it.direction.name());
         line.put("transport", it.transport.name());
+        line.put_known("subscription", it.subscription.as_ref().map(id));
         self.peers(&mut line, &it.client, &it.server);
         line
     }
@@ -127,17 +184,6 @@ impl View {
         line.put_known("session", it.session.map(hex));
         line.put_known("duration_ms", it.duration.map(milliseconds));
         self.peers(&mut line, &it.client, &it.server);
-        line
-    }
-
-    fn server(self, r#type: &str, it: &Server) -> Object {
-        let mut line = self.begin(r#type, it.at);
-        self.peer(&mut line, "server", &it.server);
-        match it.status.map(|status| (status & 0x7f, status >> 8 & 0xff)) {
-            Some((0, code)) => line.put("exit_code", code),
-            Some((signal, _)) => line.put("signal", signal),
-            None => {}
-        }
         line
     }
 
@@ -173,8 +219,12 @@ impl View {
 
     fn begin(self, r#type: &str, at: Timestamp) -> Object {
         let mut line = Object::new(r#type);
-        line.put("time", Rfc3339(self.clock.unix_ns(at)).to_string());
+        line.put("time", self.time(at));
         line
+    }
+
+    fn time(self, at: Timestamp) -> String {
+        Rfc3339(self.clock.unix_ns(at)).to_string()
     }
 
     fn peers(self, line: &mut Object, client: &Peer, server: &Peer) {
@@ -195,10 +245,7 @@ impl View {
                 line.put_known("command", non_empty(&self.command(process)));
             }
             line.put_known("address", peer.address);
-            line.put_known(
-                "container",
-                peer.process.as_deref().and_then(|process| process.container.as_deref()),
-            );
+            peer.process.as_deref().into_iter().for_each(|process| place(line, process));
         });
     }
 
@@ -217,6 +264,22 @@ impl View {
         let one_line = text.replace(['\n', '\r'], " ");
         Some(Value::json(one_line).unwrap_or_else(|| Value::Text(text.into())))
     }
+}
+
+/// Where a process runs and for whom.
+fn place(line: &mut Object, process: &Process) {
+    line.put_known("container", process.container.as_deref());
+    line.put_known("container_name", process.container_name());
+    line.put_known("image", process.image());
+    line.put_known("runtime", process.runtime());
+    line.put_known("pod", process.pod());
+    line.put_known("pod_uid", process.pod_uid());
+    line.put_known("qos", process.home.qos.as_deref());
+    line.put_known("namespace", process.namespace());
+    line.put_known("workload", process.workload().map(ToString::to_string));
+    line.put_known("unit", process.home.unit.as_deref());
+    line.put_known("uid", process.home.uid);
+    line.put_known("user", process.home.user.as_deref());
 }
 
 /// A value as it was on the wire, or text.
@@ -285,6 +348,26 @@ impl Object {
         self.json.push(b'}');
     }
 
+    fn put_array<T>(&mut self, name: &str, items: &[T], mut members: impl FnMut(&mut Self, &T)) {
+        self.name(name);
+        for (index, item) in items.iter().enumerate() {
+            self.json.extend_from_slice(if index == 0 { b"[{" } else { b",{" });
+            members(self, item);
+            self.json.push(b'}');
+        }
+        self.json.extend_from_slice(if items.is_empty() { b"[]" } else { b"]" });
+    }
+
+    fn trace(&mut self, context: Option<&TraceContext>) {
+        if let Some(context) = context {
+            self.put_object("trace", |trace| {
+                trace.put("trace_id", format!("{:032x}", context.trace_id));
+                trace.put("parent_span_id", hex(context.parent_span_id));
+                trace.put("sampled", context.sampled);
+            });
+        }
+    }
+
     fn line(mut self) -> io::Result<Vec<u8>> {
         self.json.extend_from_slice(b"}\n");
         self.failed.map_or(Ok(self.json), |error| Err(error.into()))
@@ -308,9 +391,9 @@ impl Object {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::export::testing::{CLOCK, SECRET, call};
+    use crate::export::testing::{CLOCK, SECRET, call, ended};
     use crate::pipeline::input::{BlindSpotFacts, ProcessId};
-    use crate::pipeline::observation::{Hole, TraceContext};
+    use crate::pipeline::observation::{Hole, Links, Relay, Rounds, Server};
 
     fn line(observation: Observation, payloads: bool) -> String {
         let mut lines = JsonLines::new(Vec::new(), payloads);
@@ -336,6 +419,27 @@ mod tests {
             "\n"
         );
         assert_eq!(line_of(call(), false), expected);
+    }
+
+    #[test]
+    fn what_belongs_to_a_call_is_told_with_it() {
+        let rounds =
+            Rounds { count: 3, logical: Duration::from_secs(60), working: Duration::from_millis(1500) };
+        let hop = Hop {
+            server: Peer { name: Some("far".into()), ..Peer::default() },
+            transport: call().transport,
+            duration: Some(Duration::from_millis(4)),
+        };
+        let relay = Relay { at: Timestamp::default(), id: Id::Number("7".into()) };
+        let links = Links { rounds: Some(rounds), notifications: 2, relay: Some(relay), hops: vec![hop] };
+        let shown = line_of(Call { links, ..call() }, false);
+        for part in [
+            r#""rounds":3,"logical_duration_ms":60000.0,"working_ms":1500.0,"notifications":2,"#,
+            r#""relay":{"id":7,"time":"2026-11-21T10:00:00.000000000Z"},"#,
+            r#""hops":[{"transport":"stdio","duration_ms":4.0,"server":{"name":"far"}}],"certainty""#,
+        ] {
+            assert!(shown.contains(part), "{part} in {shown}");
+        }
     }
 
     #[test]
@@ -397,11 +501,16 @@ mod tests {
     #[test]
     fn the_end_of_a_server_says_how() {
         let end = |status| {
-            let server = Server { at: Timestamp::from_nanos(0), server: Peer::default(), status };
+            let server = Server { server: Peer::default(), ..ended(Timestamp::from_nanos(0), status) };
             line(Observation::ServerStopped(Box::new(server)), false)
         };
-        assert!(end(Some(3 << 8)).ends_with("Z\",\"exit_code\":3}\n"));
-        assert!(end(Some(0x80 | 9)).ends_with("Z\",\"signal\":9}\n"), "dumped core or not");
-        assert!(end(None).ends_with("Z\"}\n"));
+        let failed = end(Some(3 << 8));
+        assert!(
+            failed.contains(r#"Z","transport":"stdio","reason":"exit_error","exit_code":3}"#),
+            "{failed}"
+        );
+        let killed = end(Some(0x80 | 9));
+        assert!(killed.contains(r#""reason":"signal_kill","signal":9}"#), "dumped core or not: {killed}");
+        assert!(end(None).ends_with("\"transport\":\"stdio\"}\n"));
     }
 }

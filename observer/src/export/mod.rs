@@ -2,12 +2,15 @@
 
 pub mod http;
 pub mod json_lines;
+pub mod json_members;
 pub mod labels;
 pub mod prometheus;
 pub mod semconv;
+pub mod span_attributes;
 pub mod terminal;
 #[cfg(test)]
 pub mod testing;
+pub mod trace;
 pub mod warnings;
 
 use std::io;
@@ -15,7 +18,7 @@ use std::io;
 use crate::capture::kernel::{KernelState, StartFacts};
 use crate::pipeline::health::Health;
 use crate::pipeline::observation::Observation;
-use crate::pipeline::time::WallClock;
+use crate::pipeline::time::{Timestamp, WallClock};
 
 /// Takes observations, in order.
 pub trait Exporter {
@@ -43,6 +46,8 @@ pub trait Exporter {
 /// How the observer itself does.
 #[derive(Clone, Copy, Debug)]
 pub struct Vitals<'a> {
+    /// Now.
+    pub at: Timestamp,
     /// Records taken so far.
     pub records: u64,
     /// Streams that the pipeline knows.

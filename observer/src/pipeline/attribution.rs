@@ -1,12 +1,16 @@
 //! Who the processes are.
 //!
-//! In: process facts. Out: [`Process`]es as they are shown: executable, safe command, container.
+//! In: facts of processes, containers and pods, in any order. Out: [`Process`]es as they are shown: executable, safe
+//! command, user, and where they run.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::input::{ProcessFacts, ProcessId};
-use super::limits::Table;
+use super::input::{ContainerFacts, PodFacts, ProcessFacts, ProcessId};
+use super::limits::{Limits, Table};
 use super::private::Private;
+
+pub use super::input::WorkloadFacts as Workload;
 
 /// A process as it is shown.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,22 +27,104 @@ pub struct Process {
     pub arguments: Private<Vec<String>>,
     /// Container id.
     pub container: Option<Box<str>>,
+    /// Where it runs and for whom.
+    pub home: Home,
+}
+
+/// Where a process runs and for whom.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Home {
+    /// Number of the user whose rights it has, as this host counts.
+    pub uid: Option<u32>,
+    /// The user's name, outside of containers.
+    pub user: Option<Box<str>>,
+    /// Its systemd unit, outside of containers.
+    pub unit: Option<Box<str>>,
+    /// What runs its container, as far as the process itself tells.
+    runtime: Option<Box<str>>,
+    /// The class of service of its pod.
+    pub qos: Option<Box<str>>,
+    container: Option<Arc<ContainerFacts>>,
+    pod: Option<Arc<PodFacts>>,
+}
+
+impl Process {
+    /// A process of which nothing is known.
+    pub fn unknown(id: ProcessId) -> Self {
+        Self {
+            id,
+            exe: "".into(),
+            command: "".into(),
+            short_name: "".into(),
+            arguments: Private::new(Vec::new()),
+            container: None,
+            home: Home::default(),
+        }
+    }
+
+    /// Name of its pod.
+    pub fn pod(&self) -> Option<&str> {
+        self.home.pod.as_deref()?.name.as_deref()
+    }
+
+    /// Unique id of its pod.
+    pub fn pod_uid(&self) -> Option<&str> {
+        self.home.pod.as_deref().map(|pod| pod.uid.as_str())
+    }
+
+    /// Namespace of its pod.
+    pub fn namespace(&self) -> Option<&str> {
+        self.home.pod.as_deref()?.namespace.as_deref()
+    }
+
+    /// What keeps its pod running.
+    pub fn workload(&self) -> Option<&Workload> {
+        self.home.pod.as_deref()?.workload.as_ref()
+    }
+
+    /// Resource attributes that annotations of its pod give it.
+    pub fn attributes(&self) -> Option<&BTreeMap<String, String>> {
+        self.home.pod.as_deref()?.attributes.as_ref()
+    }
+
+    /// Name of its container.
+    pub fn container_name(&self) -> Option<&str> {
+        self.home.container.as_deref()?.name.as_deref()
+    }
+
+    /// The image that its container was made from.
+    pub fn image(&self) -> Option<&str> {
+        self.home.container.as_deref()?.image.as_deref()
+    }
+
+    /// What runs its container.
+    pub fn runtime(&self) -> Option<&str> {
+        let told = self.home.container.as_deref().and_then(|container| container.runtime.as_deref());
+        told.or(self.home.runtime.as_deref())
+    }
 }
 
 /// The processes of the host, as far as they were seen.
 #[derive(Debug)]
 pub struct Processes {
     known: Table<ProcessId, Arc<Process>>,
+    containers: Table<Arc<str>, Arc<ContainerFacts>>,
+    pods: Table<Arc<str>, Arc<PodFacts>>,
 }
 
 impl Processes {
-    /// For at most so many processes.
-    pub fn new(limit: usize) -> Self {
-        Self { known: Table::new(limit) }
+    /// For at most so many of each.
+    pub fn new(limits: &Limits) -> Self {
+        Self {
+            known: Table::new(limits.processes),
+            containers: Table::new(limits.containers),
+            pods: Table::new(limits.pods),
+        }
     }
 
     /// Takes facts in; later ones replace earlier ones (an `exec` changes the program).
     pub fn see(&mut self, id: ProcessId, facts: ProcessFacts) {
+        let home = self.home(&facts);
         let arguments = Vec::from(facts.arguments);
         let (command, short_name) = describe(&facts.exe, &arguments);
         let process = Process {
@@ -48,27 +134,102 @@ impl Processes {
             short_name: short_name.into(),
             arguments: Private::new(arguments),
             container: facts.container.map(Into::into),
+            home,
         };
         let _ = self.known.insert(id, Arc::new(process));
     }
 
+    fn home(&self, facts: &ProcessFacts) -> Home {
+        let container = facts.container.as_deref().and_then(|id| self.containers.value(id));
+        let in_pod = container.and_then(|container| container.pod.as_deref());
+        Home {
+            uid: facts.uid,
+            user: facts.user.as_deref().map(Into::into),
+            unit: facts.unit.as_deref().map(Into::into),
+            runtime: facts.runtime.as_deref().map(Into::into),
+            qos: facts.qos.as_deref().map(Into::into),
+            container: container.cloned(),
+            pod: facts.pod.as_deref().or(in_pod).map(|uid| self.pod(uid)),
+        }
+    }
+
+    fn pod(&self, uid: &str) -> Arc<PodFacts> {
+        let known = self.pods.value(uid).cloned();
+        known.unwrap_or_else(|| Arc::new(PodFacts { uid: uid.to_owned(), ..PodFacts::default() }))
+    }
+
+    /// Takes in what is known of a container; processes that were seen before get it too.
+    pub fn see_container(&mut self, mut facts: ContainerFacts) {
+        if let Some(known) = self.containers.value(facts.id.as_str()) {
+            facts.keep(known);
+        }
+        let facts = Arc::new(facts);
+        let _ = self.containers.insert(facts.id.as_str().into(), facts.clone());
+        let pod = facts.pod.as_deref().map(|uid| self.pod(uid));
+        self.change(
+            |process| process.container.as_deref() == Some(&facts.id),
+            |home| {
+                home.container = Some(facts.clone());
+                home.pod = home.pod.take().or_else(|| pod.clone());
+            },
+        );
+    }
+
+    /// The same of a pod.
+    pub fn see_pod(&mut self, mut facts: PodFacts) {
+        if let Some(known) = self.pods.value(facts.uid.as_str()) {
+            facts.keep(known);
+        }
+        let facts = Arc::new(facts);
+        let _ = self.pods.insert(facts.uid.as_str().into(), facts.clone());
+        self.change(|process| process.pod_uid() == Some(&facts.uid), |home| home.pod = Some(facts.clone()));
+    }
+
+    /// Containers and pods are few and told of once or twice: a look at all processes is cheaper than an index.
+    fn change(&mut self, concerns: impl Fn(&Process) -> bool, change: impl Fn(&mut Home)) {
+        let concerned = |id: &&ProcessId| self.known.value(id).is_some_and(|process| concerns(process));
+        let ids: Vec<ProcessId> = self.known.keys().filter(concerned).copied().collect();
+        for id in ids {
+            if let Some(process) = self.known.value_mut(&id) {
+                change(&mut Arc::make_mut(process).home);
+            }
+        }
+    }
+
     /// The process `id`; without a name if nothing is known of it.
     pub fn process(&self, id: ProcessId) -> Arc<Process> {
-        self.known.value(&id).cloned().unwrap_or_else(|| {
-            Arc::new(Process {
-                id,
-                exe: "".into(),
-                command: "".into(),
-                short_name: "".into(),
-                arguments: Private::new(Vec::new()),
-                container: None,
-            })
-        })
+        self.known.value(&id).cloned().unwrap_or_else(|| Arc::new(Process::unknown(id)))
     }
 
     /// Forgets a process that has ended.
     pub fn forget(&mut self, id: ProcessId) {
         self.known.remove(&id);
+    }
+}
+
+impl ContainerFacts {
+    /// Keeps of the facts that were known before what these do not tell.
+    fn keep(&mut self, before: &Self) {
+        keep(&mut self.runtime, &before.runtime);
+        keep(&mut self.name, &before.name);
+        keep(&mut self.image, &before.image);
+        keep(&mut self.pod, &before.pod);
+    }
+}
+
+impl PodFacts {
+    /// See [`ContainerFacts::keep`].
+    fn keep(&mut self, before: &Self) {
+        keep(&mut self.name, &before.name);
+        keep(&mut self.namespace, &before.namespace);
+        keep(&mut self.workload, &before.workload);
+        keep(&mut self.attributes, &before.attributes);
+    }
+}
+
+fn keep<T: Clone>(fact: &mut Option<T>, before: &Option<T>) {
+    if fact.is_none() {
+        fact.clone_from(before);
     }
 }
 
@@ -128,7 +289,7 @@ fn base_name(path: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::describe;
+    use super::*;
 
     fn command(exe: &str, line: &str) -> String {
         describe(exe, &line.split(' ').map(str::to_owned).collect::<Vec<_>>()).0
@@ -148,5 +309,87 @@ mod tests {
         assert_eq!(command("/usr/bin/python3", "python -c print('s3cret')"), "python");
         assert_eq!(command("/opt/server", "./server --password s3cret"), "server");
         assert_eq!(command("/opt/server", ""), "server");
+    }
+
+    const ID: ProcessId = ProcessId { pid: 7, started_ns: 1 };
+
+    fn in_container() -> ProcessFacts {
+        let text = |text: &str| Some(text.to_owned());
+        ProcessFacts {
+            container: text("c1"),
+            runtime: text("docker"),
+            pod: text("u1"),
+            ..ProcessFacts::default()
+        }
+    }
+
+    fn container() -> ContainerFacts {
+        let text = |text: &str| Some(text.to_owned());
+        ContainerFacts {
+            id: "c1".into(),
+            name: text("web"),
+            image: text("shop:1"),
+            ..ContainerFacts::default()
+        }
+    }
+
+    fn pod() -> PodFacts {
+        let text = |text: &str| Some(text.to_owned());
+        PodFacts { uid: "u1".into(), name: text("web-0"), namespace: text("shop"), ..PodFacts::default() }
+    }
+
+    #[test]
+    fn facts_of_containers_and_pods_may_come_before_or_after_the_process() {
+        let mut orders = Vec::new();
+        for late in [false, true] {
+            let mut processes = Processes::new(&Limits::default());
+            if late {
+                processes.see(ID, in_container());
+                assert_eq!(processes.process(ID).pod_uid(), Some("u1"));
+                assert_eq!(processes.process(ID).pod(), None);
+            }
+            processes.see_container(container());
+            processes.see_pod(pod());
+            if !late {
+                processes.see(ID, in_container());
+            }
+            let process = processes.process(ID);
+            assert_eq!((process.pod(), process.namespace()), (Some("web-0"), Some("shop")));
+            assert_eq!((process.container_name(), process.image()), (Some("web"), Some("shop:1")));
+            assert_eq!(process.runtime(), Some("docker"));
+            orders.push(process);
+        }
+        assert_eq!(orders[0], orders[1]);
+    }
+
+    #[test]
+    fn what_is_told_later_takes_nothing_back() {
+        let mut processes = Processes::new(&Limits::default());
+        processes.see(ID, in_container());
+        let workload = Some(Workload { kind: "StatefulSet".into(), name: "web".into() });
+        processes.see_pod(PodFacts { uid: "u1".into(), workload, ..PodFacts::default() });
+        processes.see_pod(pod());
+        let process = processes.process(ID);
+        assert_eq!(process.pod(), Some("web-0"));
+        assert_eq!(process.workload().map(|workload| workload.kind.as_str()), Some("StatefulSet"));
+    }
+
+    #[test]
+    fn a_container_can_tell_of_the_pod_that_its_processes_do_not_know() {
+        let mut processes = Processes::new(&Limits::default());
+        processes.see(ID, ProcessFacts { pod: None, ..in_container() });
+        processes.see_pod(pod());
+        processes.see_container(ContainerFacts { pod: Some("u1".into()), ..container() });
+        assert_eq!(processes.process(ID).pod(), Some("web-0"));
+    }
+
+    #[test]
+    fn other_processes_are_not_concerned() {
+        let mut processes = Processes::new(&Limits::default());
+        let other = ProcessFacts { container: Some("c2".into()), pod: Some("u2".into()), ..in_container() };
+        processes.see(ID, other);
+        processes.see_container(container());
+        processes.see_pod(pod());
+        assert_eq!((processes.process(ID).pod(), processes.process(ID).image()), (None, None));
     }
 }

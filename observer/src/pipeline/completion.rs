@@ -7,8 +7,9 @@ use super::connection::{Connection, Label};
 use super::health::Stage;
 use super::jsonrpc::{Member, Message, MessageId};
 use super::mcp::session::Declared;
+use super::mcp::ties::{AnswerTies, RequestTies};
 use super::observation::{
-    Call, CallDirection, Certainty, Notification, Observation, Outcome, Peer, Transport,
+    Call, CallDirection, Certainty, Hop, Links, Notification, Observation, Outcome, Peer, Transport,
 };
 use super::pairing::{CallId, OpenCall, outcome};
 use super::reader::Envelope;
@@ -25,6 +26,25 @@ pub(super) struct Answer<'a> {
     pub envelope: &'a Envelope,
     /// What it says.
     pub message: &'a Message,
+}
+
+/// A call that has ended, with what ties it to others.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// The call.
+    pub call: Call,
+    /// What its request brought.
+    pub request: RequestTies,
+    /// What its answer leaves behind.
+    pub answer: AnswerTies,
+    /// The call that it passes on.
+    pub passes_on: Option<CallId>,
+}
+
+impl From<Call> for Ended {
+    fn from(call: Call) -> Self {
+        Self { call, request: RequestTies::default(), answer: AnswerTies::default(), passes_on: None }
+    }
 }
 
 /// How a call ended, beside its times.
@@ -49,6 +69,7 @@ impl Pipeline {
         let response = exchange.and_then(|exchange| exchange.response.as_ref());
         let damaged = response.is_some_and(|response| response.damaged);
         self.learn_answer(&open, answer);
+        self.note_answered(&open, answer);
         let whole = open.whole && answer.message.whole && !damaged;
         let id_read = !answer.message.id_inferred && answer.message.id != MessageId::Absent;
         let certainty = match (whole, id_read && !open.inferred && !answer.envelope.end_unseen) {
@@ -56,7 +77,7 @@ impl Pipeline {
             (false, true) => Certainty::TimesOnly,
             (false, false) => Certainty::Inferred,
         };
-        let (outcome, error_code) = outcome::of_answer(answer.message);
+        let (outcome, error_code) = outcome::of_answer(&open.method, answer.message);
         let end = Ending { outcome, error_code, certainty };
         self.complete(open, Some((answer.connection, answer.to, answer.envelope)), Some(answer.message), end);
     }
@@ -107,8 +128,10 @@ impl Pipeline {
             let parties = [self.peer_of(connection, End::A), self.peer_of(connection, End::B)];
             let outcome = open.outcome_without_answer(Outcome::Abandoned);
             let end = Ending { outcome, error_code: None, certainty: Certainty::Inferred };
-            let call = self.build(open, None, None, &end, parties);
-            self.show(call);
+            self.leave_session(open.session, open.number);
+            let hops = self.take_hops(open.number);
+            let ended = self.build(open, None, None, &end, (parties, hops));
+            self.show(ended);
         }
     }
 
@@ -119,6 +142,7 @@ impl Pipeline {
         message: Option<&Message>,
         end: Ending,
     ) {
+        self.leave_session(open.session, open.number);
         let connection = open.connection;
         let position = open.first_byte.position;
         let peers = [End::A, End::B].map(|own| {
@@ -131,15 +155,16 @@ impl Pipeline {
                 _ => peer,
             }
         });
-        let call = self.build(open, answer, message, &end, peers);
+        let hops = self.take_hops(open.number);
+        let ended = self.build(open, answer, message, &end, (peers, hops));
         let answered_on_mcp = answer.is_some_and(|(id, ..)| self.label(id) == Label::Mcp);
         match self.connections.value_mut(&connection) {
             Some(asked_on) if asked_on.label != Label::Mcp && !answered_on_mcp => {
                 if asked_on.unproven.len() < self.settings.limits.held_messages {
-                    asked_on.unproven.push(call);
+                    asked_on.unproven.push(ended);
                 }
             }
-            _ => self.settle(connection, position, call),
+            _ => self.settle(connection, position, ended),
         }
     }
 
@@ -149,8 +174,8 @@ impl Pipeline {
         answer: Option<(ConnectionId, End, &Envelope)>,
         message: Option<&Message>,
         end: &Ending,
-        [a, b]: [Peer; 2],
-    ) -> Call {
+        ([a, b], hops): ([Peer; 2], Vec<Hop>),
+    ) -> Ended {
         let (asker, asked) = if open.asker == End::A { (a, b) } else { (b, a) };
         // What a process sent has been sent no later than it was received.
         let sent_at = open.sent_at.or(asker.process.is_some().then_some(open.first_byte.at));
@@ -178,7 +203,8 @@ impl Pipeline {
             Medium::Tls(library) => Some(library),
             _ => None,
         });
-        Call {
+        let links = Links { rounds: None, notifications: open.notifications, relay: self.relay(&open), hops };
+        let call = Call {
             at: sent_at.unwrap_or(open.first_byte.at),
             method: open.method,
             subject: open.subject,
@@ -200,27 +226,33 @@ impl Pipeline {
             client,
             server,
             certainty: end.certainty,
+            attributes: Vec::new(),
+            headers: open.headers,
+            links,
             arguments: open.arguments,
             result: message.and_then(|message| super::lines::raw(message, Member::Result)),
-        }
+        };
+        let passes_on = open.relayed.filter(|_| call.links.relay.is_some()).map(|outer| outer.call);
+        let answer = message.map(AnswerTies::read).unwrap_or_default();
+        Ended { call, request: open.ties, answer, passes_on }
     }
 
     /// A call whose other end may be read too waits for it; any other is shown.
-    fn settle(&mut self, connection: ConnectionId, position: u64, call: Call) {
-        let Some((socket, end)) = self.shared_socket(connection) else { return self.show(call) };
+    fn settle(&mut self, connection: ConnectionId, position: u64, ended: Ended) {
+        let Some((socket, end)) = self.shared_socket(connection) else { return self.show(ended) };
         let until = self.now.after(self.settings.limits.settling_for);
-        if let Some(call) = self.settling.settle(socket, end, position, call, until) {
-            self.show(call);
+        if let Some(ended) = self.settling.settle(socket, end, position, ended, until) {
+            self.show(ended);
         }
-        while let Some(call) = self.settling.pop_excess() {
+        while let Some(ended) = self.settling.pop_excess() {
             self.health.shed(Stage::Pairing, "settling");
-            self.show(call);
+            self.show(ended);
         }
     }
 
     /// The socket on which the plaintext of `id` travels, and the end at which `id` is read, if the other end is
     /// on this host too.
-    fn shared_socket(&self, id: ConnectionId) -> Option<(ConnectionId, End)> {
+    pub(super) fn shared_socket(&self, id: ConnectionId) -> Option<(ConnectionId, End)> {
         let place = self.connections.value(&id)?.socket?;
         let end = place.end?;
         let socket = self.connections.value(&place.connection)?;
@@ -237,8 +269,13 @@ impl Pipeline {
         connection.client == Some(End::A) && other_is_read == Some(true)
     }
 
-    pub(super) fn show(&mut self, call: Call) {
-        self.observations.push_back(Observation::Call(Box::new(call)));
+    pub(super) fn show(&mut self, mut ended: Ended) {
+        self.link_rounds(&mut ended);
+        self.tell_hop(&ended);
+        let task =
+            (ended.call.outcome == Outcome::Task || ended.request.task.is_some()).then(|| ended.clone());
+        self.observations.push_back(Observation::Call(Box::new(ended.call)));
+        task.into_iter().for_each(|ended| self.follow_task(&ended));
     }
 
     fn revision(
@@ -284,7 +321,7 @@ impl Pipeline {
         if let Some(process) = asked
             && self.label(open.connection) == Label::Mcp
         {
-            self.greet_server(open.connection, process, server);
+            self.greet_server(open, process, server);
         }
         match session {
             _ if !initialize => {}
@@ -311,14 +348,19 @@ impl Pipeline {
             CallDirection::ServerToClient => connection.client,
         };
         let sent_at = to.and_then(|to| connection.way(to).flow.sent_at(envelope.first_byte));
+        let at = sent_at.unwrap_or(envelope.first_byte.at);
+        let subscription = message.member(Member::Subscription).and_then(super::lines::as_id);
+        let [client, server] = [true, false].map(|is_client| self.party(connection, is_client));
         let notification = Notification {
-            at: sent_at.unwrap_or(envelope.first_byte.at),
+            at,
             method,
             direction,
             transport,
-            client: self.party(connection, true),
-            server: self.party(connection, false),
+            subscription,
+            client: client.clone(),
+            server: server.clone(),
         };
         self.observations.push_back(Observation::Notification(Box::new(notification)));
+        self.heed_task(message, at, direction, [&client, &server]);
     }
 }

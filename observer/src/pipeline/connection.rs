@@ -5,12 +5,13 @@ use std::net::SocketAddr;
 
 use observer_common::stream::Verdict;
 
+use super::completion::Ended;
 use super::early::Early;
 use super::input::{ProcessId, StreamId};
 use super::jsonrpc::Message;
 use super::limits::Limits;
 use super::mcp::session::Parties;
-use super::observation::Call;
+use super::observation::Session;
 use super::pairing::CallId;
 use super::pairing::ids::Ids;
 use super::reader::{Envelope, Kind, Reader};
@@ -61,7 +62,7 @@ pub struct Connection {
     /// Open calls whose requests it carried.
     pub calls: BTreeSet<CallId>,
     /// Finished calls that wait until it is known to carry MCP.
-    pub unproven: Vec<Call>,
+    pub unproven: Vec<Ended>,
     /// Answers without a request that came before it was known to carry MCP.
     pub orphans: u32,
     /// For TLS: the socket that it travels on.
@@ -80,6 +81,8 @@ pub struct Connection {
     pub upgraded: bool,
     /// When its MCP session began.
     pub session_since: Option<Timestamp>,
+    /// Its MCP session is over; what is to be told of that once its calls are.
+    pub session_over: Option<Box<Session>>,
 }
 
 /// One way of a connection.
@@ -154,6 +157,7 @@ impl Connection {
             session: None,
             upgraded: false,
             session_since: None,
+            session_over: None,
         }
     }
 

@@ -3,7 +3,7 @@
 use super::Pipeline;
 use super::connection::Connection;
 use super::input::{ProcessId, StreamId};
-use super::observation::{self, Observation, Outcome, Peer};
+use super::observation::Outcome;
 use super::pairing::CallId;
 use super::reader::Kind;
 use super::reassembly::Piece;
@@ -59,16 +59,7 @@ impl Pipeline {
             self.settle_early(id, false);
             self.doom_calls(id, process, at);
         }
-        if let Some(declared) = self.servers.remove(&process) {
-            let server = Peer {
-                name: declared.name,
-                version: declared.version,
-                process: Some(self.processes.process(process)),
-                address: None,
-            };
-            let stopped = observation::Server { at, server, status: Some(status) };
-            self.observations.push_back(Observation::ServerStopped(Box::new(stopped)));
-        }
+        self.stop_server(process, at, status);
         self.gone.set(process, at.after(self.settings.limits.gone_for));
     }
 
@@ -121,16 +112,17 @@ impl Pipeline {
         self.forget_early(id, &connection);
         self.torn.remove(&id);
         self.tell_hole(&connection, self.now);
-        self.end_session_of(&connection);
         for call in &connection.calls {
             // The connection's own facts are gone: the call ends with what it knows itself.
             if let Some(open) = self.calls.close(*call) {
                 self.end_without_connection(&connection, open);
             }
         }
+        self.end_session_of(connection);
     }
 
     pub(super) fn forget_call(&mut self, connection: ConnectionId, call: CallId) {
+        self.note_in_flight();
         if let Some(connection) = self.connections.value_mut(&connection) {
             connection.calls.remove(&call);
         }

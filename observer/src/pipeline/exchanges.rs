@@ -14,7 +14,9 @@ use super::transport::{Carrier, Field, Protocol};
 impl Pipeline {
     /// The response whose last byte came towards `to` is over.
     pub(super) fn end_exchange(&mut self, id: ConnectionId, to: End, last_byte: Mark, whole: bool) {
-        let Some(exchange) = self.connections.value_mut(&id).and_then(|c| c.exchanges.end()) else { return };
+        let ended = self.connections.value_mut(&id).and_then(|c| c.exchanges.end());
+        let Some(mut exchange) = ended else { return };
+        self.note_exchanged(id, &mut exchange);
         let status = exchange.response.as_ref().map_or(0, |response| response.status);
         let failed = outcome::of_status(status);
         let carrier = Carrier::HttpBody;
@@ -42,6 +44,7 @@ impl Pipeline {
     fn forget_redirected(&mut self, call: CallId) {
         if let Some(open) = self.calls.close(call) {
             self.forget_call(open.connection, call);
+            self.leave_session(open.session, call);
         }
     }
 

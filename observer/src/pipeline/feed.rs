@@ -14,6 +14,8 @@ use super::reassembly::{Mark, Piece};
 use super::time::Timestamp;
 use super::transport::Carrier;
 
+/// How exactly starts of processes are known.
+const TICK_NS: u64 = 10_000_000;
 /// Streams with MCP that are passed over in one search for one without.
 const MOST_PASSED_OVER: usize = 64;
 
@@ -36,6 +38,7 @@ impl Pipeline {
         while let Some(id) = self.early.pop(Timestamp::from_nanos(u64::MAX)) {
             self.settle_early(id, false);
         }
+        self.tell_in_flight();
         let mut in_flight = 0;
         while let Some((id, call)) = self.calls.pop_oldest() {
             self.forget_call(call.connection, id);
@@ -47,6 +50,9 @@ impl Pipeline {
         }
         while let Some(call) = self.settling.pop_due(Timestamp::from_nanos(u64::MAX)) {
             self.show(call);
+        }
+        while let Some(parting) = self.parting.pop(Timestamp::from_nanos(u64::MAX)) {
+            self.part(parting, true);
         }
         self.tell_holes(at);
         in_flight
@@ -68,13 +74,19 @@ impl Pipeline {
             }
             EventBody::StreamClosed { stream } => self.close_stream(process, stream, at),
             EventBody::TlsBound { stream, socket } => self.bind_tls(stream, socket),
-            EventBody::ProcessSeen(facts) => self.processes.see(process, *facts),
+            EventBody::ProcessSeen(facts) => {
+                self.relays.see(process, facts.parent);
+                self.processes.see(process, *facts);
+            }
             EventBody::ProcessExited { status } => self.end_process(process, at, status),
             EventBody::LibraryFound(_) => {}
             EventBody::Lost { cause, records, bytes } => {
                 let loss = observation::Loss { at, cause, records, bytes, stream: None };
                 self.observations.push_back(Observation::Loss(loss));
             }
+            EventBody::ContainerSeen(facts) => self.processes.see_container(*facts),
+            EventBody::PodSeen(facts) => self.processes.see_pod(*facts),
+            EventBody::ProcessUsage(usage) => self.take_usage(process, at, usage),
             EventBody::BlindSpot(facts) => {
                 let blind_spot = observation::BlindSpot { at, process, facts: *facts };
                 self.observations.push_back(Observation::BlindSpot(Box::new(blind_spot)));
@@ -85,6 +97,8 @@ impl Pipeline {
     /// Lets time pass until `at`: what was due until then happens.
     pub(super) fn pass(&mut self, at: Timestamp) {
         self.now = self.now.max(at);
+        // Starts of processes are known in ticks of a hundredth of a second.
+        self.began.get_or_insert_with(|| Timestamp::from_nanos(at.as_nanos() / TICK_NS * TICK_NS));
         while let Some((id, call)) = self.calls.pop_due(self.now) {
             self.forget_call(call.connection, id);
             let outcome = call.doom.1;
@@ -102,12 +116,16 @@ impl Pipeline {
         if self.holes_due().is_some_and(|due| due <= self.now) {
             self.tell_holes(self.now);
         }
+        while let Some(parting) = self.parting.pop(self.now) {
+            self.part(parting, false);
+        }
         while let Some(id) = self.closing.pop(self.now) {
             self.forget_connection(id);
         }
         while let Some(process) = self.gone.pop(self.now) {
             self.forget_process(process);
         }
+        self.pass_servers();
     }
 
     fn open_stream(&mut self, process: ProcessId, stream: StreamId, identity: &Identity) {

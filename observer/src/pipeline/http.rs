@@ -11,6 +11,7 @@ use super::mcp::meta;
 use super::observation::{CallDirection, Transport};
 use super::pairing::CallId;
 use super::pairing::scope::{AskedBy, CallKey, Scope, hash};
+use super::private::Private;
 use super::reader::Envelope;
 use super::reassembly::twin::{ConnectionId, End, Medium};
 use super::transport::http_sse::endpoint_target;
@@ -110,6 +111,7 @@ impl Pipeline {
             exchange.session = Some(session);
             self.meet_session(session, Transport::StreamableHttp, hash(&name.as_str()));
         }
+        self.note_response(id);
     }
 
     /// The first event of an event stream of 2024 names the address to post to.
@@ -126,6 +128,7 @@ impl Pipeline {
         if let Some(exchange) = connection.exchanges.answering() {
             exchange.session = Some(session);
         }
+        self.note_response(id);
     }
 
     pub(super) fn http_transport(&self, session: Option<u64>) -> Transport {
@@ -138,6 +141,9 @@ impl Pipeline {
         if !self.weigh(id, to, &message) {
             return;
         }
+        if message.shape() != Shape::Unknown {
+            self.note_posted(id);
+        }
         let Some(exchange) = self.connections.value_mut(&id).and_then(|c| c.exchanges.asking()) else {
             return;
         };
@@ -146,6 +152,7 @@ impl Pipeline {
         let posted_to =
             (session.is_none() && may_be_of_2024(&exchange.request)).then(|| exchange.request.clone());
         let named = exchange.request.fields.value(Field::McpName).map(mcp_name);
+        let headers = exchange.request.fields.chosen(&self.settings.limits.kept_headers);
         let version = exchange.request.fields.value(Field::ProtocolVersion).map(std::sync::Arc::<str>::from);
         let transport = self.http_transport(session);
         let own = [Some((Scope::Exchange(id, number), AskedBy::Client)), client_scope(session)];
@@ -161,6 +168,7 @@ impl Pipeline {
                     call.subject = meta::subject_named(&call.method, &name); // a hole was where the body has it
                 }
                 call.whole &= !damaged;
+                call.headers = Private::new(headers);
                 call.session = session.filter(|_| !modern);
                 call.revision = call.revision.or(version);
                 call.keys = own
@@ -210,6 +218,11 @@ impl Pipeline {
 
     /// A message in the body of a response, towards the client at `to`.
     pub(super) fn take_replied(&mut self, id: ConnectionId, to: End, envelope: &Envelope, message: Message) {
+        self.read_reply(id, to, envelope, message);
+        self.note_replied(id);
+    }
+
+    fn read_reply(&mut self, id: ConnectionId, to: End, envelope: &Envelope, message: Message) {
         if !self.weigh(id, to, &message) {
             return;
         }

@@ -3,9 +3,11 @@
 //! In: a [`RecordHeader`] and its payload. Out: an [`Input`]. Deliberately no meaning: this stage knows neither
 //! what bytes say nor which streams belong together.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use observer_common::process::ProcessKey;
+use observer_common::process::{ProcessKey, ProcessUsage};
 use observer_common::record::{LAYOUT, RecordHeader, RecordKind};
 use observer_common::stream::{StreamIdentity, StreamKind, TlsLibrary};
 use serde::{Deserialize, Serialize};
@@ -116,6 +118,12 @@ pub enum EventBody<'a> {
     },
     /// Something cannot be seen.
     BlindSpot(Box<BlindSpotFacts>),
+    /// A container has a name, or more of it is known now.
+    ContainerSeen(Box<ContainerFacts>),
+    /// The same of a pod.
+    PodSeen(Box<PodFacts>),
+    /// What a process takes.
+    ProcessUsage(ProcessUsage),
 }
 
 /// What a stream is.
@@ -173,6 +181,81 @@ pub struct ProcessFacts {
     pub arguments: PrivateArguments,
     /// Container id, if it runs in one.
     pub container: Option<String>,
+    /// What runs the container, where the control group's name tells: `docker`, `containerd`, `cri-o`, `podman`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runtime: Option<String>,
+    /// Unique id of its pod, if it runs in one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pod: Option<String>,
+    /// The pod's class of service: `guaranteed`, `burstable`, `besteffort`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub qos: Option<String>,
+    /// Its systemd unit, if it runs in no container.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
+    /// Number of the user whose rights it has, as this host counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uid: Option<u32>,
+    /// Name of the user, if it runs in no container: inside of one the number may mean somebody else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+}
+
+/// Payload of [`RecordKind::ContainerSeen`]. What is absent is not known, and takes nothing back.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ContainerFacts {
+    /// Its id, as in the facts of its processes.
+    pub id: String,
+    /// What runs it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runtime: Option<String>,
+    /// Its name; in a pod the one that the pod's specification gives it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The image that it was made from, as it was named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// Unique id of its pod.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pod: Option<String>,
+}
+
+/// Payload of [`RecordKind::PodSeen`]. What is absent is not known, and takes nothing back.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PodFacts {
+    /// Its unique id, as in the facts of its processes.
+    pub uid: String,
+    /// Its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Its namespace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// What made it, and what made that: kind and name of the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workload: Option<WorkloadFacts>,
+    /// Resource attributes that its annotations `resource.opentelemetry.io/…` give it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attributes: Option<BTreeMap<String, String>>,
+}
+
+/// What keeps pods running.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct WorkloadFacts {
+    /// As the cluster writes it: `Deployment`.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// As its users write it: `deployment/web`.
+impl fmt::Display for WorkloadFacts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.kind.to_ascii_lowercase(), self.name)
+    }
 }
 
 /// Command line arguments: payload, since they often hold secrets.
@@ -261,6 +344,13 @@ impl<'a> Input<'a> {
             RecordKind::LibraryFound => EventBody::LibraryFound(json(payload)?),
             RecordKind::BlindSpot => EventBody::BlindSpot(json(payload)?),
             RecordKind::Lost => lost(payload)?,
+            RecordKind::ContainerSeen => EventBody::ContainerSeen(json(payload)?),
+            RecordKind::PodSeen => EventBody::PodSeen(json(payload)?),
+            RecordKind::ProcessUsage => {
+                let number = |at| Ok(u64::from_ne_bytes(array(payload, at)?));
+                let (uptime_ns, resident_bytes, cpu_ns) = (number(0)?, number(8)?, number(16)?);
+                EventBody::ProcessUsage(ProcessUsage { uptime_ns, resident_bytes, cpu_ns })
+            }
         };
         Ok(Self::Seen(Event { at, process: header.process.into(), body }))
     }

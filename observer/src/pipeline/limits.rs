@@ -1,5 +1,6 @@
 //! Every bound of the pipeline, with its default and its reason, and the table type that keeps one.
 
+use std::borrow::Borrow;
 use std::collections::{BTreeMap, hash_map::Entry};
 use std::hash::Hash;
 use std::sync::Arc;
@@ -22,6 +23,10 @@ pub struct Limits {
     pub same_stream_for: Duration,
     /// Processes known at once: above the default `pid_max` of a small host, a few MB.
     pub processes: usize,
+    /// Containers known at once: Kubernetes runs up to 110 pods on a node by default, in all some 500 containers.
+    pub containers: usize,
+    /// Pods known at once.
+    pub pods: usize,
     /// Calls in flight at once, all connections together.
     pub calls: usize,
     /// Completed calls that wait for the other end's times.
@@ -30,6 +35,8 @@ pub struct Limits {
     pub settling_for: Duration,
     /// How long a call may stay unanswered. Far beyond the longest default time-out of a client (300 s).
     pub call_age: Duration,
+    /// The same for a subscription, which lasts as long as somebody listens.
+    pub subscription_age: Duration,
     /// Times of sends remembered per flow until the receiver has read so far.
     pub send_marks: usize,
     /// How long the first answers on a connection wait for its client to be seen: longer than one that was kept from
@@ -83,12 +90,36 @@ pub struct Limits {
     pub kept_bytes: usize,
     /// An argument or result kept when the user asked for payloads.
     pub payload_bytes: usize,
+    /// Of a value of which a digest is made: longer arguments have none.
+    pub digested_bytes: usize,
     /// Names kept of one `tools/list` answer.
     pub listed_tools: usize,
     /// Nesting of a message. The deepest real schema seen has 40 levels.
     pub nesting: usize,
-    /// Sessions known at once (HTTP).
+    /// Calls that were asked for more input and may be continued, at once.
+    pub rounds: usize,
+    /// Tasks known at once, those that have ended for a while included.
+    pub tasks: usize,
+    /// Calls kept of one server that another one may pass on.
+    pub relayed: usize,
+    /// Hops shown of one call.
+    pub hops: usize,
+    /// Sessions known at once (HTTP), and conversations whose steps are measured.
     pub sessions: usize,
+    /// Tools of which it is known what was told of them, all servers together: 100 bytes each.
+    pub definitions: usize,
+    /// Servers whose list of tools is known, and lists of which there is more to come.
+    pub inventories: usize,
+    /// Names in lists of which there is more to come.
+    pub list_bytes: usize,
+    /// Server processes whose memory and processor time are asked for.
+    pub watched: usize,
+    /// A server that was only asked what it is, and is gone within this time, was started to be asked.
+    pub probe_for: Duration,
+    /// How often it is told how many calls are in flight, at most.
+    pub in_flight_every: Duration,
+    /// Request headers kept for what the user asks of them, by their names in lower case: sixteen at most.
+    pub kept_headers: Arc<[Box<str>]>,
 }
 
 impl Default for Limits {
@@ -98,10 +129,13 @@ impl Default for Limits {
             recent_streams: 4096,
             same_stream_for: Duration::from_secs(10),
             processes: 32_768,
+            containers: 4096,
+            pods: 1024,
             calls: 65_536,
             settling: 16_384,
             settling_for: Duration::from_millis(500),
             call_age: Duration::from_secs(24 * 3600),
+            subscription_age: Duration::from_secs(10 * 365 * 24 * 3600),
             send_marks: 256,
             client_for: Duration::from_millis(50),
             server_for: Duration::from_secs(2),
@@ -126,9 +160,21 @@ impl Default for Limits {
             batch: 1024,
             kept_bytes: 1024,
             payload_bytes: 64 << 10,
+            digested_bytes: 4 << 10,
             listed_tools: 4096,
             nesting: 512,
+            rounds: 4096,
+            tasks: 16_384,
+            relayed: 64,
+            hops: 16,
             sessions: 16_384,
+            definitions: 32_768,
+            inventories: 4096,
+            list_bytes: 4 << 20,
+            watched: 1024,
+            probe_for: Duration::from_secs(1),
+            in_flight_every: Duration::from_secs(1),
+            kept_headers: Arc::default(),
         }
     }
 }
@@ -179,7 +225,7 @@ pub struct Table<K, V> {
     limit: usize,
 }
 
-impl<K: Copy + Eq + Hash, V> Table<K, V> {
+impl<K: Clone + Eq + Hash, V> Table<K, V> {
     /// An empty table for at most `limit` entries.
     pub fn new(limit: usize) -> Self {
         Self { entries: Default::default(), order: BTreeMap::new(), next: 0, limit: limit.max(1) }
@@ -191,8 +237,8 @@ impl<K: Copy + Eq + Hash, V> Table<K, V> {
     pub fn insert(&mut self, key: K, value: V) -> Option<(K, V)> {
         let number = self.next;
         self.next += 1;
-        self.order.insert(number, key);
-        match self.entries.entry(key) {
+        self.order.insert(number, key.clone());
+        match self.entries.entry(key.clone()) {
             Entry::Occupied(mut occupied) => {
                 let (old_number, old) = occupied.insert((number, value));
                 self.order.remove(&old_number);
@@ -218,7 +264,10 @@ impl<K: Copy + Eq + Hash, V> Table<K, V> {
     }
 
     /// The value under `key`.
-    pub fn value(&self, key: &K) -> Option<&V> {
+    pub fn value<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> Option<&V>
+    where
+        K: Borrow<Q>,
+    {
         self.entries.get(key).map(|(_, value)| value)
     }
 
@@ -244,7 +293,7 @@ impl<K: Copy + Eq + Hash, V> Table<K, V> {
         if let Some((number, _)) = self.entries.get_mut(key) {
             self.order.remove(number);
             *number = self.next;
-            self.order.insert(self.next, *key);
+            self.order.insert(self.next, key.clone());
             self.next += 1;
         }
     }

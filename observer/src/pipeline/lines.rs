@@ -10,9 +10,10 @@ use super::jsonrpc::{Id, Kept, Member, Message, MessageId, Shape};
 use super::mcp::evidence::{self, Evidence};
 use super::mcp::meta;
 use super::mcp::method::{self, Sender};
+use super::mcp::ties::RequestTies;
 use super::observation::{CallDirection, Observation, Outcome, Transport, Unanswerable};
-use super::pairing::OpenCall;
 use super::pairing::scope::{AskedBy, CallKey, Scope};
+use super::pairing::{CallId, OpenCall, is_subscription};
 use super::reader::Envelope;
 use super::reassembly::stdio_pair::Wire;
 use super::reassembly::twin::{ConnectionId, End};
@@ -101,13 +102,17 @@ impl Pipeline {
     ) -> Option<OpenCall> {
         let MessageId::Id(request_id) = &message.id else { return None };
         let flow = &self.connections.value(&id)?.way(to).flow;
+        let method = message.method.clone()?;
+        let limits = &self.settings.limits;
+        let age = if is_subscription(&method) { limits.subscription_age } else { limits.call_age };
         Some(OpenCall {
+            number: CallId::default(),
             keys: Vec::new(),
             connection: id,
             asker: to.other(),
             exchange: None,
             posted_to: None,
-            method: message.method.clone()?,
+            method,
             id: request_id.clone(),
             subject: meta::subject(message),
             direction,
@@ -125,15 +130,24 @@ impl Pipeline {
             progress_token: message.member(Member::ProgressToken).and_then(as_id),
             progress: 0,
             cancelled_at: None,
-            doom: (envelope.last_byte.at.after(self.settings.limits.call_age), Outcome::Expired),
+            headers: super::private::Private::new(Default::default()),
+            doom: (envelope.last_byte.at.after(age), Outcome::Expired),
+            ties: RequestTies::read(message),
+            notifications: 0,
+            hops: 0,
+            relayed: None,
+            goes_on: matches!(message.member(Member::Cursor), Some(Kept::String(_))),
             arguments: raw(message, Member::Arguments),
         })
     }
 
     /// Takes a call in; those that it replaces end.
     pub(super) fn register(&mut self, call: OpenCall) {
-        let connection = call.connection;
+        let (connection, session) = (call.connection, call.session);
+        self.note_asked(&call);
+        self.note_in_flight();
         let (id, ended) = self.calls.open(call);
+        self.enter_session(session, id);
         for (old, call) in ended {
             self.forget_call(call.connection, old);
             self.end_unanswered(call, Outcome::Abandoned);
@@ -141,6 +155,7 @@ impl Pipeline {
         if let Some(connection) = self.connections.value_mut(&connection) {
             connection.calls.insert(id);
         }
+        self.follow_hop(id);
     }
 
     /// An answer whose id was not read where it stands. A hole may have swallowed the end of one message and the
@@ -215,6 +230,7 @@ impl Pipeline {
         senders: &[(Scope, AskedBy)],
         receivers: &[(Scope, AskedBy)],
     ) {
+        self.heed_subscription(id, to, envelope, message, receivers);
         match message.method.as_deref() {
             Some("notifications/cancelled") => {
                 let Some(request) = message.member(Member::CancelledId).and_then(as_id) else { return };

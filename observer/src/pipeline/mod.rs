@@ -5,17 +5,21 @@
 //!
 //! 1. `feed(input)`: takes one record.
 //! 2. `while let Some(observation) = next()`: what became known by it.
-//! 3. `while let Some((stream, verdict)) = next_verdict()`: what the kernel should do with streams.
+//! 3. `while let Some((stream, verdict)) = next_verdict()`: what the kernel should do with streams; and
+//!    `next_watch()` likewise: of which processes it should be told what they take.
 //!
 //! The stages are the folders; the files beside them join the stages: [`reader`] for one flow, `feed` for one
 //! record, `early` for sends that wait for their receiver, `ends` for what is over, `lines` and `http` for one message,
-//! `exchanges` for one response, `proof` for what holes leave of them, `completion` for one call, `settle` for a call seen from both ends, `sessions`,
-//! `parties`, `partners` and `unseen_endpoint` for what surrounds it.
+//! `exchanges` for one response, `proof` for what holes leave of them, `completion` for one call, `settle` for a call
+//! seen from both ends, `sessions`, `lifecycle`, `parties`, `partners` and `unseen_endpoint` for what surrounds it,
+//! `rounds`, `tasks`, `subscriptions` and `relays` for calls that belong together, `steps` and `auth` for what it tells
+//! of servers.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::indexing_slicing, clippy::unwrap_used)]
 #![deny(clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking"))]
 
 pub mod attribution;
+mod auth;
 mod completion;
 pub mod connection;
 pub mod early;
@@ -27,6 +31,7 @@ mod holes;
 mod http;
 pub mod input;
 pub mod jsonrpc;
+mod lifecycle;
 pub mod limits;
 mod lines;
 pub mod mcp;
@@ -38,8 +43,13 @@ pub mod private;
 mod proof;
 pub mod reader;
 pub mod reassembly;
+mod relays;
+mod rounds;
 mod sessions;
 mod settle;
+mod steps;
+mod subscriptions;
+mod tasks;
 #[cfg(test)]
 mod tests;
 pub mod time;
@@ -54,8 +64,11 @@ use attribution::Processes;
 use connection::Connection;
 use health::Health;
 use input::{ProcessId, StreamId};
+use lifecycle::Servers;
 use limits::{Limits, Table};
-use mcp::session::{Declared, Parties};
+use mcp::inventory::Inventory;
+use mcp::session::Parties;
+use mcp::step::Progress;
 use observation::Observation;
 use pairing::Calls;
 use pairing::expiry::Due;
@@ -81,9 +94,13 @@ pub struct Pipeline {
     settings: Settings,
     /// Time of the newest record.
     now: Timestamp,
+    /// Time of the first.
+    began: Option<Timestamp>,
     processes: Processes,
-    /// Names that server processes gave themselves, for calls that carry none.
-    servers: Table<ProcessId, Declared>,
+    servers: Servers,
+    inventory: Inventory,
+    /// How far each conversation has come.
+    progress: Table<u64, Progress>,
     twins: Twins,
     /// When streams were first seen, the latest ones.
     opened: Table<StreamId, Timestamp>,
@@ -92,6 +109,9 @@ pub struct Pipeline {
     sessions: Table<u64, HttpSession>,
     calls: Calls,
     settling: Settling,
+    rounds: rounds::OpenRounds,
+    tasks: tasks::Tasks,
+    relays: relays::Relays,
     /// Flows with messages that wait for their sender.
     held: Due<(ConnectionId, End)>,
     /// Connections whose first sends wait, and how many bytes these have.
@@ -102,6 +122,8 @@ pub struct Pipeline {
     torn_until: Timestamp,
     /// Connections one way of which has ended.
     closing: Due<ConnectionId>,
+    /// Sessions that are over, until their calls are.
+    parting: Due<sessions::Parting>,
     /// Processes that have ended, until the last of what they wrote was read.
     gone: Due<ProcessId>,
     observations: VecDeque<Observation>,
@@ -125,6 +147,10 @@ struct HttpSession {
     client_ids: Ids,
     /// Ids of the server's requests.
     server_ids: Ids,
+    /// Its open calls.
+    calls: BTreeSet<pairing::CallId>,
+    /// It is over; what is to be told of that.
+    over: Option<Box<observation::Session>>,
 }
 
 impl Pipeline {
@@ -133,8 +159,11 @@ impl Pipeline {
         let limits = &settings.limits;
         Self {
             now: Timestamp::default(),
-            processes: Processes::new(limits.processes),
-            servers: Table::new(limits.processes),
+            began: None,
+            processes: Processes::new(limits),
+            servers: Servers::new(limits.processes),
+            inventory: Inventory::new(limits),
+            progress: Table::new(limits.sessions),
             twins: Twins::new(limits.streams),
             opened: Table::new(limits.recent_streams),
             wires: Wires::default(),
@@ -142,12 +171,16 @@ impl Pipeline {
             sessions: Table::new(limits.sessions),
             calls: Calls::new(limits.calls),
             settling: Settling::new(limits.settling),
+            rounds: rounds::OpenRounds::new(limits.rounds),
+            tasks: tasks::Tasks::new(limits.tasks),
+            relays: relays::Relays::new(limits.calls, limits.processes, limits.relayed),
             held: Due::default(),
             early: Due::default(),
             early_bytes: 0,
             torn: BTreeSet::new(),
             torn_until: Timestamp::default(),
             closing: Due::default(),
+            parting: Due::default(),
             gone: Due::default(),
             observations: VecDeque::new(),
             verdicts: VecDeque::new(),
@@ -177,7 +210,9 @@ impl Pipeline {
             self.early.first(),
             self.holes_due(),
             self.closing.first(),
+            self.parting.first(),
             self.gone.first(),
+            self.servers.deadline(),
         ];
         deadlines.into_iter().flatten().min()
     }

@@ -1,5 +1,7 @@
 //! What the pipeline tells the exporters. Absent facts are `None`, never invented.
 
+mod servers;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,11 +13,17 @@ use super::jsonrpc::Id;
 use super::private::Private;
 use super::time::Timestamp;
 
-pub use super::attribution::Process;
+pub use servers::{Auth, AuthResult, InFlight, ProtocolStep, Server, ServerUsage, ToolChanged, ToolsListed};
+
+pub use super::attribution::{Home, Process, Workload};
+pub use super::mcp::inventory::Changed;
 pub use super::mcp::meta::{Subject, TraceContext};
 pub use super::mcp::method::CallDirection;
+pub use super::mcp::step::Step;
+pub use super::mcp::ties::TaskStatus;
 pub use super::pairing::outcome::Outcome;
-pub use super::transport::Transport;
+pub use super::transport::authorization::Scheme;
+pub use super::transport::{ChosenHeaders, Transport};
 
 /// One thing that users may want to know.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,12 +40,26 @@ pub enum Observation {
     ServerStarted(Box<Server>),
     /// The process of an MCP server has ended.
     ServerStopped(Box<Server>),
+    /// A task has ended.
+    TaskEnded(Box<TaskEnded>),
     /// An answer without a request: the request was sent before the observer came, or lost.
     Unanswerable(Box<Unanswerable>),
     /// Records were lost.
     Loss(Loss),
     /// Something cannot be seen.
     BlindSpot(Box<BlindSpot>),
+    /// A server listed its tools, and not those that it listed before.
+    ToolsListed(Box<ToolsListed>),
+    /// A server tells something else of a tool than before.
+    ToolChanged(Box<ToolChanged>),
+    /// A conversation came to its next step.
+    ProtocolStep(Box<ProtocolStep>),
+    /// An HTTP request with MCP was let in, or not.
+    Auth(Box<Auth>),
+    /// What the process of a server takes.
+    ServerUsage(Box<ServerUsage>),
+    /// How many calls are in flight.
+    InFlight(Box<InFlight>),
 }
 
 /// A request and how it ended.
@@ -86,6 +108,12 @@ pub struct Call {
     pub server: Peer,
     /// How sure the figures are.
     pub certainty: Certainty,
+    /// What the user has chosen to know (`expressions`); empty until then.
+    pub attributes: Vec<Attribute>,
+    /// Headers of its HTTP request that the user asks for.
+    pub headers: Private<ChosenHeaders>,
+    /// Other calls and messages that belong to it.
+    pub links: Links,
     /// Raw arguments, if payloads are kept.
     pub arguments: Option<Private<Box<[u8]>>>,
     /// Raw result, if payloads are kept.
@@ -96,6 +124,136 @@ impl Call {
     /// The client's view where it is known, else the server's.
     pub fn duration(&self) -> Option<Duration> {
         self.client_duration.or(self.server_duration)
+    }
+
+    /// Whether it is counted: a hop that passes on another call is not, that call is.
+    pub const fn is_counted(&self) -> bool {
+        self.links.relay.is_none()
+    }
+
+    /// Whether it ends what the client wanted: a round that asks for more input does not, and a hop neither.
+    pub const fn is_logical_end(&self) -> bool {
+        self.is_counted() && !matches!(self.outcome, Outcome::InputRequired)
+    }
+}
+
+/// Other calls and messages that belong to a call.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Links {
+    /// Where this is the last of several rounds: what they are together.
+    pub rounds: Option<Rounds>,
+    /// Of `subscriptions/listen`: how many notifications came on it.
+    pub notifications: u32,
+    /// The call that this one passes on, if it is a hop of that one.
+    pub relay: Option<Relay>,
+    /// The calls that pass this one on, in the order in which they ended; the first few.
+    pub hops: Vec<Hop>,
+}
+
+/// All rounds of a call that was asked for more input (2026-07-28), together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rounds {
+    /// How many, this one included.
+    pub count: u32,
+    /// From the first request to the last answer.
+    pub logical: Duration,
+    /// The rounds' own durations together: without the time that the client took to find the input.
+    pub working: Duration,
+}
+
+/// The call that a hop passes on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Relay {
+    /// When it began.
+    pub at: Timestamp,
+    /// Its JSON-RPC id.
+    pub id: Id,
+}
+
+/// One hop of a call, seen from that call.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hop {
+    /// Who answered it.
+    pub server: Peer,
+    /// How it travelled.
+    pub transport: Transport,
+    /// How long it took.
+    pub duration: Option<Duration>,
+}
+
+/// A task has ended, as far as that was seen.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TaskEnded {
+    /// When the end was first seen.
+    pub at: Timestamp,
+    /// Method of the request that made it.
+    pub method: Box<str>,
+    /// What that was about.
+    pub subject: Option<Subject>,
+    /// Its JSON-RPC id.
+    pub id: Id,
+    /// Who asked whom.
+    pub direction: CallDirection,
+    /// How it travelled.
+    pub transport: Transport,
+    /// Protocol revision.
+    pub revision: Option<Arc<str>>,
+    /// The final status.
+    pub status: TaskStatus,
+    /// How the call ended that it stands for.
+    pub outcome: Outcome,
+    /// From the request that made it until its end was first seen.
+    pub duration: Duration,
+    /// How often its state was asked for.
+    pub polls: u32,
+    /// Hash of the session id, if there is a session with an id.
+    pub session: Option<u64>,
+    /// W3C trace context of the request that made it.
+    pub trace: Option<TraceContext>,
+    /// The MCP client.
+    pub client: Peer,
+    /// The MCP server.
+    pub server: Peer,
+}
+
+/// An attribute of a call that the user has chosen.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attribute {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its value.
+    pub value: AttributeValue,
+}
+
+/// The value of an attribute.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[serde(untagged)]
+pub enum AttributeValue {
+    /// Text.
+    Text(Box<str>),
+    /// A whole number.
+    Int(i64),
+    /// A number.
+    Double(f64),
+    /// True or false.
+    Bool(bool),
+}
+
+impl AttributeValue {
+    /// Whether it says nothing.
+    pub fn is_empty(&self) -> bool {
+        matches!(self, Self::Text(text) if text.is_empty())
+    }
+}
+
+impl std::fmt::Display for AttributeValue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Text(it) => f.write_str(it),
+            Self::Int(it) => it.fmt(f),
+            Self::Double(it) => it.fmt(f),
+            Self::Bool(it) => it.fmt(f),
+        }
     }
 }
 
@@ -153,6 +311,8 @@ pub struct Notification {
     pub direction: CallDirection,
     /// How it travelled.
     pub transport: Transport,
+    /// JSON-RPC id of the `subscriptions/listen` on which it came (2026-07-28).
+    pub subscription: Option<Id>,
     /// The MCP client.
     pub client: Peer,
     /// The MCP server.
@@ -176,17 +336,6 @@ pub struct Session {
     pub client: Peer,
     /// The MCP server.
     pub server: Peer,
-}
-
-/// A server process, at its beginning or end.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Server {
-    /// When.
-    pub at: Timestamp,
-    /// The server.
-    pub server: Peer,
-    /// Wait status, at its end.
-    pub status: Option<i32>,
 }
 
 /// An answer without a request.

@@ -5,6 +5,7 @@ use super::connection::Connection;
 use super::input::ProcessId;
 use super::mcp::session::{Declared, Parties};
 use super::observation::Peer;
+use super::pairing::scope::hash;
 use super::reassembly::twin::{ConnectionId, End, Medium};
 
 impl Pipeline {
@@ -51,7 +52,19 @@ impl Pipeline {
         if is_client || told.name.is_some() {
             return told;
         }
-        process.and_then(|process| self.servers.value(&process).cloned()).unwrap_or_default()
+        process.and_then(|process| self.servers.declared(process).cloned()).unwrap_or_default()
+    }
+}
+
+/// A number for where a party is, the same on all its connections: a server's address or process, a client's process
+/// or host.
+pub(super) fn whereabouts(peer: &Peer, is_server: bool) -> u64 {
+    let process = peer.process.as_ref().map(|process| process.id);
+    match (is_server, peer.address, process) {
+        (true, Some(address), _) => hash(&address),
+        (_, _, Some(process)) => hash(&process),
+        (false, Some(address), None) => hash(&address.ip()),
+        (_, None, None) => 0,
     }
 }
 

@@ -140,7 +140,7 @@ impl Pipeline {
                 }
             }
         }
-        self.end_session(id);
+        self.end_session(id, true);
     }
 
     /// The wires whose requests are answered towards `to`. Before the first answer these are the connection itself

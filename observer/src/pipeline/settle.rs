@@ -5,9 +5,11 @@
 
 use std::collections::VecDeque;
 
+use super::completion::Ended;
 use super::jsonrpc::Id;
 use super::limits::Table;
-use super::observation::{Call, Certainty, Outcome, Peer};
+use super::mcp::ties::AnswerTies;
+use super::observation::{Call, Certainty, Links, Outcome, Peer};
 use super::pairing::expiry::Due;
 use super::reassembly::twin::{ConnectionId, End};
 use super::time::Timestamp;
@@ -15,7 +17,7 @@ use super::time::Timestamp;
 /// A finished call that waits for its twin.
 #[derive(Debug)]
 struct Waiting {
-    call: Call,
+    ended: Ended,
     /// Position of the request's first byte: the same at both ends, if both saw the connection from the same
     /// byte on.
     position: u64,
@@ -53,21 +55,21 @@ impl Settling {
         socket: ConnectionId,
         end: End,
         position: u64,
-        call: Call,
+        ended: Ended,
         until: Timestamp,
-    ) -> Option<Call> {
-        if let Some(other) = self.take_twin((socket, end.other()), position, &call) {
-            return Some(merge(call, other));
+    ) -> Option<Ended> {
+        if let Some(other) = self.take_twin((socket, end.other()), position, &ended.call) {
+            return Some(merge_ended(ended, other));
         }
         let twin = ((socket, end.other()), position);
-        if self.alone.value(&twin) == Some(&call.id) {
+        if self.alone.value(&twin) == Some(&ended.call.id) {
             self.alone.remove(&twin);
             return None;
         }
         let (number, own) = (self.next, (socket, end));
         self.next += 1;
         self.due.set((number, own), until);
-        let waiting = Waiting { call, position, number, until };
+        let waiting = Waiting { ended, position, number, until };
         match self.waiting.value_mut(&own) {
             Some(queue) => queue.push_back(waiting),
             // There is room: fewer calls wait than there may be socket ends.
@@ -77,22 +79,22 @@ impl Settling {
     }
 
     /// Takes out the call that has waited longest, if too many wait.
-    pub fn pop_excess(&mut self) -> Option<Call> {
+    pub fn pop_excess(&mut self) -> Option<Ended> {
         if self.due.count() > self.limit { self.pop_due(Timestamp::from_nanos(u64::MAX)) } else { None }
     }
 
-    fn take_twin(&mut self, twin: SocketEnd, position: u64, call: &Call) -> Option<Call> {
+    fn take_twin(&mut self, twin: SocketEnd, position: u64, call: &Call) -> Option<Ended> {
         let queue = self.waiting.value_mut(&twin)?;
-        let same = |other: &Waiting| other.call.id == call.id && other.call.method == call.method;
+        let same = |other: &Waiting| other.ended.call.id == call.id && other.ended.call.method == call.method;
         let exact = queue.iter().position(|other| same(other) && other.position == position);
-        let index =
-            exact.or_else(|| queue.iter().position(|other| same(other) && overlap(&other.call, call)))?;
+        let index = exact
+            .or_else(|| queue.iter().position(|other| same(other) && overlap(&other.ended.call, call)))?;
         let other = queue.remove(index)?;
         if queue.is_empty() {
             self.waiting.remove(&twin);
         }
         self.due.clear((other.number, twin), other.until);
-        Some(other.call)
+        Some(other.ended)
     }
 
     /// When the next call has waited long enough.
@@ -101,7 +103,7 @@ impl Settling {
     }
 
     /// Takes out a call that has waited long enough.
-    pub fn pop_due(&mut self, now: Timestamp) -> Option<Call> {
+    pub fn pop_due(&mut self, now: Timestamp) -> Option<Ended> {
         let (number, end) = self.due.pop(now)?;
         let queue = self.waiting.value_mut(&end)?;
         let index = queue.iter().position(|waiting| waiting.number == number)?;
@@ -109,8 +111,8 @@ impl Settling {
         if queue.is_empty() {
             self.waiting.remove(&end);
         }
-        let _ = self.alone.insert((end, waiting.position), waiting.call.id.clone());
-        Some(waiting.call)
+        let _ = self.alone.insert((end, waiting.position), waiting.ended.call.id.clone());
+        Some(waiting.ended)
     }
 }
 
@@ -118,6 +120,15 @@ impl Settling {
 fn overlap(one: &Call, other: &Call) -> bool {
     let (first, second) = if one.at <= other.at { (one, other) } else { (other, one) };
     first.duration().is_none_or(|lasted| second.at <= first.at.after(lasted))
+}
+
+fn merge_ended(one: Ended, other: Ended) -> Ended {
+    let (request, answer) = if one.answer == AnswerTies::default() {
+        (one.request, other.answer)
+    } else {
+        (other.request, one.answer)
+    };
+    Ended { call: merge(one.call, other.call), request, answer, passes_on: one.passes_on.or(other.passes_on) }
 }
 
 /// Puts the two halves of one call together. What only one knows is taken from that one.
@@ -149,9 +160,20 @@ fn merge(one: Call, other: Call) -> Call {
         progress: first.progress.max(second.progress),
         certainty,
         response_bytes: first.response_bytes.max(second.response_bytes),
+        headers: if first.headers.reveal().0.is_empty() { second.headers } else { first.headers },
+        links: merge_links(first.links, second.links),
         arguments: first.arguments.or(second.arguments),
         result: first.result.or(second.result),
         ..first
+    }
+}
+
+fn merge_links(first: Links, second: Links) -> Links {
+    Links {
+        rounds: first.rounds.or(second.rounds),
+        notifications: first.notifications.max(second.notifications),
+        relay: first.relay.or(second.relay),
+        hops: if first.hops.len() < second.hops.len() { second.hops } else { first.hops },
     }
 }
 
@@ -179,13 +201,13 @@ mod tests {
         let mut excess = 0;
         for second in 0..10 {
             let until = Timestamp::from_nanos(second);
-            assert!(settling.settle(ConnectionId(1), End::A, second, call(), until).is_none());
+            assert!(settling.settle(ConnectionId(1), End::A, second, call().into(), until).is_none());
             while settling.pop_excess().is_some() {
                 excess += 1;
             }
         }
         assert_eq!((excess, settling.due.count()), (7, 3));
-        let whole = settling.settle(ConnectionId(1), End::B, 9, call(), Timestamp::from_nanos(20));
+        let whole = settling.settle(ConnectionId(1), End::B, 9, call().into(), Timestamp::from_nanos(20));
         assert!(whole.is_some(), "the newest still wait");
         assert_eq!(settling.due.count(), 2);
     }

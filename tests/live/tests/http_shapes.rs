@@ -86,3 +86,22 @@ fn kept_and_fresh_connections_inside_tls() -> Result<()> {
     ensure!(calls.iter().filter(|call| call.tool.as_deref() == Some("echo")).count() == 60);
     Ok(())
 }
+
+#[test]
+fn many_calls_on_one_connection_of_http2() -> Result<()> {
+    let peers = &programs()?.peers;
+    let node = |script: &str| {
+        let mut command = Command::new("node");
+        command.arg(peers.node.join(script));
+        command
+    };
+    let mut scene = Scene::start()?;
+    let mut server = Running::start(node("server.mjs").arg("http2"))?;
+    let url = format!("http://127.0.0.1:{}/mcp", server.port()?);
+    let mut client = node("client.mjs");
+    client.args(["--http2", "--url", &url]);
+    STEPS.iter().for_each(|step| drop(client.args(["--call", *step])));
+    let lines = Running::start(&mut client)?.finish().context("the client")?;
+    scene.add(&lines, Some(server.pid()), "HTTP/2 at both ends");
+    scene.check("streamable_http", None).map(drop)
+}

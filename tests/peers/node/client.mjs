@@ -1,4 +1,4 @@
-// An MCP client of the TypeScript SDK: client.mjs --url URL [--sse] | --stdio, [--call JSON]... [-- CMD...].
+// An MCP client of the TypeScript SDK: client.mjs --url URL [--sse|--ws|--http2] | --stdio, [--call JSON]... [-- CMD...].
 // Without --call the steps are lines of standard input. A certificate authority comes by NODE_EXTRA_CA_CERTS.
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
@@ -6,12 +6,15 @@ import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { SSEClientTransport } from '@modelcontextprotocol/sdk/client/sse.js';
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+import { WebSocketClientTransport } from '@modelcontextprotocol/sdk/client/websocket.js';
+import { http2Fetch } from './http2.mjs';
 import { Ledger, print } from './truth.mjs';
 
 const { positionals: [command, ...args], values } = parseArgs({
   allowPositionals: true,
   options: {
     url: { type: 'string' }, sse: { type: 'boolean' }, stdio: { type: 'boolean' },
+    ws: { type: 'boolean' }, http2: { type: 'boolean' },
     call: { type: 'string', multiple: true },
   },
 });
@@ -19,6 +22,8 @@ const { positionals: [command, ...args], values } = parseArgs({
 function makeTransport() {
   if (values.stdio) return new StdioClientTransport({ command, args });
   const url = new URL(values.url);
+  if (values.ws) return new WebSocketClientTransport(url);
+  if (values.http2) return new StreamableHTTPClientTransport(url, { fetch: http2Fetch(url.origin) });
   return values.sse ? new SSEClientTransport(url) : new StreamableHTTPClientTransport(url);
 }
 

@@ -1,8 +1,9 @@
-// An MCP server of the TypeScript SDK: server.mjs stdio|http|sse|https
+// An MCP server of the TypeScript SDK: server.mjs stdio|http|http2|sse|https
 // [--cert FILE --key FILE] [--host ADDRESS] [--port N].
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
+import { createServer as createHttp2Server } from 'node:http2';
 import { createServer as createTlsServer } from 'node:https';
 import { parseArgs } from 'node:util';
 import { SSEServerTransport } from '@modelcontextprotocol/sdk/server/sse.js';
@@ -58,6 +59,9 @@ switch (transport) {
     break;
   case 'http':
     listen(createServer(streamable));
+    break;
+  case 'http2':
+    listen(createHttp2Server(streamable));
     break;
   case 'https':
     listen(createTlsServer({ cert: readFileSync(values.cert), key: readFileSync(values.key) }, streamable));

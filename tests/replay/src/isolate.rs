@@ -73,7 +73,13 @@ impl Selection {
             facts.exe = self.neutral_program(&facts.exe);
             let arguments: Vec<String> = facts.arguments.into();
             facts.arguments = arguments.iter().map(|word| self.neutral(word)).collect::<Vec<_>>().into();
-            facts.container = None;
+            // Where it ran and for whom is this host's, and not the case's.
+            let facts = ProcessFacts {
+                parent: facts.parent,
+                exe: facts.exe,
+                arguments: facts.arguments,
+                ..ProcessFacts::default()
+            };
             replace(record, serde_json::to_vec(&facts).unwrap_or_default());
         } else if [RecordKind::LibraryFound as u16, RecordKind::BlindSpot as u16].contains(&kind) {
             let text = String::from_utf8_lossy(&record.payload).into_owned();

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use mcp_observer::agent::Agent;
 use mcp_observer::capture::file::Reader;
 use mcp_observer::export::json_lines::JsonLines;
-use mcp_observer::export::prometheus::{Prometheus, metrics};
+use mcp_observer::export::prometheus::{Prometheus, exposition};
 use mcp_observer::export::{Exporter, Vitals};
 use mcp_observer::pipeline::Settings;
 use mcp_observer::pipeline::observation::Observation;
@@ -45,7 +45,7 @@ impl Seen {
 /// Takes a capture through the observer, as `replay` does.
 pub fn observe(capture: &Capture) -> Seen {
     let (lines, troubles) = (Shared::default(), Rc::new(RefCell::new(0)));
-    let prometheus = Prometheus::new().expect("the table of metrics is sound");
+    let prometheus = Prometheus::default();
     let registry = prometheus.registry();
     let exporters: Vec<Box<dyn Exporter>> = vec![
         Box::new(JsonLines::new(lines.clone(), false)),
@@ -57,7 +57,7 @@ pub fn observe(capture: &Capture) -> Seen {
     let agent = Agent::new(Settings::default(), capture.head.clock, exporters);
     let tally = agent.replay(reader).expect("memory is writable");
     let lines = String::from_utf8(lines.0.take()).expect("lines are UTF-8");
-    let metrics = String::from_utf8(metrics::text(&registry)).expect("metrics are UTF-8");
+    let metrics = String::from_utf8(exposition::plain_text(&registry)).expect("metrics are UTF-8");
     Seen { lines, metrics, troubles: troubles.take() + tally.in_flight }
 }
 

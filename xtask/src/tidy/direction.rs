@@ -17,7 +17,8 @@ const STAGES: &[&[&str]] = &[
 ];
 
 /// The files that join the stages. They may use all of them, and no stage uses them.
-const GLUE: [&str; 15] = [
+const GLUE: [&str; 22] = [
+    "auth",
     "completion",
     "connection",
     "early",
@@ -26,17 +27,23 @@ const GLUE: [&str; 15] = [
     "feed",
     "holes",
     "http",
+    "lifecycle",
     "lines",
     "parties",
     "reader",
+    "relays",
+    "rounds",
     "sessions",
     "settle",
+    "steps",
+    "subscriptions",
+    "tasks",
     "tests",
     "unseen_endpoint",
 ];
 
 /// What stands around the pipeline and is not to be used inside it.
-const OUTSIDE: [&str; 5] = ["agent", "capture", "cli", "config", "export"];
+const OUTSIDE: [&str; 6] = ["agent", "capture", "cli", "config", "export", "expressions"];
 
 /// Checks the paths that a file of `observer/src/pipeline` uses.
 pub fn only_earlier_stages(source: &Source) -> Vec<Finding> {

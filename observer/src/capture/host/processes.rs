@@ -5,7 +5,7 @@ use std::fs;
 use observer_common::process::ProcessKey;
 use rustc_hash::FxHashMap;
 
-use super::containers::container_id;
+use super::homes::Homes;
 use crate::pipeline::input::ProcessFacts;
 
 /// Length of a clock tick of `/proc`: 100 a second on every architecture with BPF.
@@ -28,13 +28,11 @@ pub fn key(pid: u32) -> Option<(ProcessKey, u32)> {
 }
 
 /// Facts of a process that runs, as far as this agent may read them.
-pub fn facts(pid: u32, parent: u32) -> ProcessFacts {
-    ProcessFacts {
-        parent,
-        exe: exe(pid).unwrap_or_default(),
-        arguments: arguments(pid).into(),
-        container: container(pid),
-    }
+pub fn facts(pid: u32, parent: u32, homes: &mut Homes) -> ProcessFacts {
+    let exe = exe(pid).unwrap_or_default();
+    let mut facts = ProcessFacts { parent, exe, arguments: arguments(pid).into(), ..ProcessFacts::default() };
+    homes.complete(pid, &mut facts);
+    facts
 }
 
 /// Path of the program that a process runs.
@@ -47,11 +45,6 @@ pub fn exe(pid: u32) -> Option<String> {
 /// A process's arguments.
 pub fn arguments(pid: u32) -> Vec<String> {
     fs::read(format!("/proc/{pid}/cmdline")).map(|bytes| split_arguments(&bytes)).unwrap_or_default()
-}
-
-/// The container that a process runs in.
-pub fn container(pid: u32) -> Option<String> {
-    container_id(&fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?)
 }
 
 /// Whether there is a process with this number.

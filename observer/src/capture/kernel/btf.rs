@@ -1,19 +1,20 @@
 //! Reads from the kernel's type information where the members of its structs are.
 //!
-//! In: the bytes of `/sys/kernel/btf/vmlinux`. Out: offsets by name. Deliberately nothing else of BTF: `aya`
-//! does not tell offsets, and the kernel programs need no more.
+//! In: the bytes of `/sys/kernel/btf/vmlinux`. Out: offsets, constants and numbers of types, by name. Deliberately
+//! nothing else of BTF: `aya` does not tell offsets, and the kernel programs need no more.
 
 use std::collections::HashMap;
 
-/// Type information, indexed by struct name.
+use super::types::large;
+
+/// Type information, in which some types can be found by name.
 pub struct Btf<'a> {
     bytes: &'a [u8],
     strings: &'a [u8],
     /// Where each type begins, by its number.
-    types: Vec<usize>,
-    structs: HashMap<&'a [u8], Vec<u32>>,
-    /// Where the enums are.
-    enums: Vec<usize>,
+    types: Vec<u32>,
+    /// The numbers of the types that were asked for. A struct and a function may have the same name.
+    named: HashMap<&'a [u8], Vec<u32>>,
 }
 
 /// Why type information could not be read.
@@ -29,21 +30,24 @@ const CONSTANT_LEN: usize = 8;
 const STRUCT: u32 = 4;
 const UNION: u32 = 5;
 const ENUM: u32 = 6;
-const TYPEDEF: u32 = 8;
+/// Kind of a type: another name for one.
+pub const TYPEDEF: u32 = 8;
 const VOLATILE: u32 = 9;
 const CONST: u32 = 10;
 const RESTRICT: u32 = 11;
+/// Kind of a type: a function.
+pub const FUNCTION: u32 = 12;
 const TYPE_TAG: u32 = 18;
 
 /// Members inside of members; more than any kernel struct has, and an end for loops in broken input.
 const MAX_DEPTH: u32 = 16;
 
 impl<'a> Btf<'a> {
-    /// Indexes the types in `bytes`.
+    /// Reads `bytes`, and remembers where the types with these names are.
     ///
     /// # Errors
     /// What is wrong with them.
-    pub fn parse(bytes: &'a [u8]) -> Result<Self, BadBtf> {
+    pub fn parse(bytes: &'a [u8], names: &[&'a str]) -> Result<Self, BadBtf> {
         let header = |at| word(bytes, at).ok_or(BadBtf("header is cut"));
         let magic = bytes.get(..2).and_then(|b| b.try_into().ok()).map(u16::from_ne_bytes);
         if magic != Some(MAGIC) {
@@ -57,7 +61,9 @@ impl<'a> Btf<'a> {
         let (types_from, types_to) = section(8)?;
         let (strings_from, strings_to) = section(16)?;
         let strings = bytes.get(strings_from..strings_to).ok_or(BadBtf("strings are cut"))?;
-        let mut btf = Self { bytes, strings, types: vec![0], structs: HashMap::new(), enums: Vec::new() };
+        let named = names.iter().map(|name| (name.as_bytes(), Vec::new())).collect();
+        let mut btf = Self { bytes, strings, types: large(), named };
+        btf.types.push(0);
         let mut at = types_from;
         while at < types_to {
             let number = btf.types.len() as u32;
@@ -70,13 +76,9 @@ impl<'a> Btf<'a> {
     /// Remembers the type at `at`. Returns the length of what follows its fixed part.
     fn index(&mut self, at: usize, number: u32) -> Option<usize> {
         let (kind, count) = self.kind_at(at)?;
-        self.types.push(at);
-        if kind == STRUCT || kind == UNION {
-            let name = self.name(word(self.bytes, at)?)?;
-            self.structs.entry(name).or_default().push(number);
-        }
-        if kind == ENUM {
-            self.enums.push(at);
+        self.types.push(u32::try_from(at).ok()?);
+        if let Some(numbers) = self.named.get_mut(name_in(self.strings, word(self.bytes, at)?)?) {
+            numbers.push(number);
         }
         Some(match kind {
             STRUCT | UNION | 15 | 19 => count * 12,
@@ -99,9 +101,7 @@ impl<'a> Btf<'a> {
     /// Offset in bytes of the member at `path` (names joined by dots) of the struct `name`. Members of anonymous
     /// structs and unions count as their owner's.
     pub fn offset(&self, name: &str, path: &str) -> Option<u32> {
-        let candidates = self.structs.get(name.as_bytes())?;
-        candidates.iter().find_map(|&number| {
-            let mut number = number;
+        self.numbers(name).find_map(|mut number| {
             let mut bits = 0;
             for part in path.split('.') {
                 let (at, of) = self.member(number, part.as_bytes(), 0)?;
@@ -114,11 +114,11 @@ impl<'a> Btf<'a> {
 
     /// Value of the constant `name` of the enum `of`.
     pub fn constant(&self, of: &str, name: &str) -> Option<u32> {
-        self.enums.iter().find_map(|&at| {
-            if self.name(word(self.bytes, at)?)? != of.as_bytes() {
-                return None;
-            }
-            (0..self.kind_at(at)?.1).find_map(|i| {
+        self.numbers(of).find_map(|number| {
+            let at = self.at(number)?;
+            let (kind, count) = self.kind_at(at)?;
+            let count = if kind == ENUM { count } else { 0 };
+            (0..count).find_map(|i| {
                 let constant = at + TYPE_LEN + i * CONSTANT_LEN;
                 let is_it = self.name(word(self.bytes, constant)?)? == name.as_bytes();
                 is_it.then(|| word(self.bytes, constant + 4)).flatten()
@@ -126,9 +126,25 @@ impl<'a> Btf<'a> {
         })
     }
 
+    /// Number of the type with this name that is of this kind.
+    pub fn number(&self, name: &str, kind: u32) -> Option<u32> {
+        self.numbers(name)
+            .find(|&number| self.at(number).and_then(|at| self.kind_at(at)).is_some_and(|(of, _)| of == kind))
+    }
+
+    /// Numbers of the types with a name that was asked for.
+    fn numbers(&self, name: &str) -> impl Iterator<Item = u32> {
+        self.named.get(name.as_bytes()).into_iter().flatten().copied()
+    }
+
+    /// Where a type begins.
+    fn at(&self, number: u32) -> Option<usize> {
+        self.types.get(number as usize).map(|&at| at as usize)
+    }
+
     /// Offset in bits and type of a member.
     fn member(&self, of: u32, wanted: &[u8], depth: u32) -> Option<(u32, u32)> {
-        let at = *self.types.get(self.resolved(of)? as usize)?;
+        let at = self.at(self.resolved(of)?)?;
         let (kind, count) = self.kind_at(at)?;
         if depth > MAX_DEPTH || kind != STRUCT && kind != UNION {
             return None;
@@ -153,7 +169,7 @@ impl<'a> Btf<'a> {
     /// The type behind typedefs and qualifiers.
     fn resolved(&self, mut number: u32) -> Option<u32> {
         for _ in 0..MAX_DEPTH {
-            let at = *self.types.get(number as usize)?;
+            let at = self.at(number)?;
             match self.kind_at(at)?.0 {
                 TYPEDEF | VOLATILE | CONST | RESTRICT | TYPE_TAG => number = word(self.bytes, at + 8)?,
                 _ => return Some(number),
@@ -169,9 +185,13 @@ impl<'a> Btf<'a> {
     }
 
     fn name(&self, at: u32) -> Option<&'a [u8]> {
-        let rest = self.strings.get(at as usize..)?;
-        rest.get(..memchr::memchr(0, rest)?)
+        name_in(self.strings, at)
     }
+}
+
+fn name_in(strings: &[u8], at: u32) -> Option<&[u8]> {
+    let rest = strings.get(at as usize..)?;
+    rest.get(..memchr::memchr(0, rest)?)
 }
 
 fn word(bytes: &[u8], at: usize) -> Option<u32> {
@@ -181,6 +201,8 @@ fn word(bytes: &[u8], at: usize) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const NAMES: [&str; 4] = ["inner", "outer", "way", "inner_t"];
 
     /// Type information of:
     /// `struct inner { int x; int y; }; typedef struct inner inner_t;`
@@ -219,7 +241,7 @@ mod tests {
     #[test]
     fn finds_members_by_name() {
         let bytes = sample();
-        let btf = Btf::parse(&bytes).unwrap();
+        let btf = Btf::parse(&bytes, &NAMES).unwrap();
         assert_eq!(btf.offset("inner", "y"), Some(4));
         assert_eq!(btf.offset("outer", "a"), Some(0));
     }
@@ -227,7 +249,7 @@ mod tests {
     #[test]
     fn looks_into_anonymous_members_and_through_typedefs() {
         let bytes = sample();
-        let btf = Btf::parse(&bytes).unwrap();
+        let btf = Btf::parse(&bytes, &NAMES).unwrap();
         assert_eq!(btf.offset("outer", "b"), Some(4));
         assert_eq!(btf.offset("outer", "c.y"), Some(8));
     }
@@ -235,7 +257,7 @@ mod tests {
     #[test]
     fn takes_the_first_member_that_is_there() {
         let bytes = sample();
-        let btf = Btf::parse(&bytes).unwrap();
+        let btf = Btf::parse(&bytes, &NAMES).unwrap();
         assert_eq!(btf.any_offset("outer", "z|b|a"), Some(4));
         assert_eq!(btf.any_offset("outer", "z|c.y+16"), Some(24));
         assert_eq!(btf.any_offset("outer", "y|z"), None);
@@ -244,16 +266,24 @@ mod tests {
     #[test]
     fn tells_constants() {
         let bytes = sample();
-        let btf = Btf::parse(&bytes).unwrap();
+        let btf = Btf::parse(&bytes, &NAMES).unwrap();
         assert_eq!(btf.constant("way", "UP"), Some(3));
         assert_eq!(btf.constant("way", "DOWN"), None);
         assert_eq!(btf.constant("other", "UP"), None);
     }
 
     #[test]
+    fn tells_numbers_by_name_and_kind() {
+        let bytes = sample();
+        let btf = Btf::parse(&bytes, &NAMES).unwrap();
+        assert_eq!(btf.number("inner_t", TYPEDEF), Some(3));
+        assert_eq!(btf.number("inner_t", FUNCTION), None);
+    }
+
+    #[test]
     fn says_what_is_not_there() {
         let bytes = sample();
-        let btf = Btf::parse(&bytes).unwrap();
+        let btf = Btf::parse(&bytes, &NAMES).unwrap();
         assert_eq!(btf.offset("outer", "y"), None);
         assert_eq!(btf.offset("other", "a"), None);
     }
@@ -262,7 +292,7 @@ mod tests {
     fn refuses_what_is_cut_anywhere() {
         let bytes = sample();
         for len in 0..bytes.len() {
-            assert!(Btf::parse(&bytes[..len]).is_err(), "{len} bytes");
+            assert!(Btf::parse(&bytes[..len], &NAMES).is_err(), "{len} bytes");
         }
     }
 }

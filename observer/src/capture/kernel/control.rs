@@ -9,8 +9,10 @@ use std::rc::Rc;
 use observer_common::control::{ARGUMENTS_MAX, BlindSpotKind, ControlKind, FILENAME_MAX};
 use observer_common::process::ProcessKey;
 use observer_common::record::{LAYOUT, RecordHeader, RecordKind};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
+use crate::capture::host::homes::{Homes, inherit};
+use crate::capture::host::identity::{Sought, Told};
 use crate::capture::host::libraries::Look;
 use crate::capture::host::processes;
 use crate::pipeline::input::{BlindSpotFacts, ProcessFacts};
@@ -26,12 +28,18 @@ pub(super) struct Made {
 pub(super) struct Processes {
     /// Facts of each, for the forks that it may make.
     known: FxHashMap<u32, (ProcessKey, Rc<ProcessFacts>)>,
+    /// Finds out where they run.
+    homes: Homes,
     /// Ready to be told.
     pub ready: VecDeque<Made>,
     /// Ends that wait for the data before them.
     pub ends: VecDeque<Made>,
     /// What the finder of libraries is to look at.
     pub looks: Vec<Look>,
+    /// Containers and pods of which more is to be found out.
+    pub sought: Vec<Sought>,
+    /// Those that were asked for already.
+    asked: FxHashSet<String>,
     /// Blind spots that were told, each once for a process.
     blind: BTreeSet<(ProcessKey, BlindSpotKind)>,
 }
@@ -40,8 +48,25 @@ pub(super) struct Processes {
 const KNOWN_MAX: usize = 65_536;
 /// Told blind spots that are remembered, so that each is told once.
 const BLIND_MAX: usize = 65_536;
+/// Containers and pods that are remembered as asked for; past it all are asked for again.
+const ASKED_MAX: usize = 8192;
 
 impl Processes {
+    /// None yet, and how to find out where they run.
+    pub fn new(homes: Homes) -> Self {
+        Self { homes, ..Self::default() }
+    }
+
+    /// Takes what was found out of a container or pod.
+    pub fn tell(&mut self, told: Told, at_ns: u64) {
+        let (kind, payload) = match told {
+            Told::Container(facts) => (RecordKind::ContainerSeen, serde_json::to_vec(&facts)),
+            Told::Pod(facts) => (RecordKind::PodSeen, serde_json::to_vec(&facts)),
+            Told::Refused(facts) => (RecordKind::BlindSpot, serde_json::to_vec(&facts)),
+        };
+        self.ready.push_back(made(kind, at_ns, ProcessKey::default(), payload.unwrap_or_default()));
+    }
+
     /// Takes one record of the control ring.
     pub fn take(&mut self, header: RecordHeader, payload: &[u8]) {
         match ControlKind::from_number(header.kind) {
@@ -61,7 +86,7 @@ impl Processes {
     /// Takes a process that was already there.
     pub fn found(&mut self, pid: u32, at_ns: u64) {
         let Some((key, parent)) = processes::key(pid) else { return };
-        let facts = Rc::new(processes::facts(pid, parent));
+        let facts = Rc::new(processes::facts(pid, parent, &mut self.homes));
         self.seen(at_ns, key, facts);
         self.looks.push(Look::Process { pid });
     }
@@ -77,8 +102,12 @@ impl Processes {
         let arguments = if whole.is_empty() { processes::split_arguments(recorded) } else { whole };
         // A process that is already gone is known by the path that it was started with.
         let exe = processes::exe(pid).unwrap_or_else(|| String::from_utf8_lossy(filename).into_owned());
-        let container = processes::container(pid).or_else(|| self.container_of(parent));
-        let facts = ProcessFacts { parent, exe, arguments: arguments.into(), container };
+        let mut facts = ProcessFacts { parent, exe, arguments: arguments.into(), ..ProcessFacts::default() };
+        if !self.homes.complete(pid, &mut facts)
+            && let Some((_, parent)) = self.known.get(&parent)
+        {
+            inherit(&mut facts, parent);
+        }
         self.seen(header.at_ns, header.process, Rc::new(facts));
         self.looks.push(Look::Program { pid });
     }
@@ -87,7 +116,7 @@ impl Processes {
         let Some(parent) = u32_at(payload, 0) else { return };
         let facts = match self.known.get(&parent) {
             Some((_, facts)) => ProcessFacts { parent, ..ProcessFacts::clone(facts) },
-            None => processes::facts(header.process.pid, parent),
+            None => processes::facts(header.process.pid, parent, &mut self.homes),
         };
         self.seen(header.at_ns, header.process, Rc::new(facts));
     }
@@ -101,17 +130,27 @@ impl Processes {
         self.ends.push_back(Made { header: end, payload: status.to_vec() });
     }
 
-    fn container_of(&self, pid: u32) -> Option<String> {
-        self.known.get(&pid).and_then(|(_, facts)| facts.container.clone())
-    }
-
     fn seen(&mut self, at_ns: u64, key: ProcessKey, facts: Rc<ProcessFacts>) {
+        self.seek(key.pid, &facts);
         let payload = serde_json::to_vec(&*facts).unwrap_or_default();
         self.ready.push_back(made(RecordKind::ProcessSeen, at_ns, key, payload));
         if self.known.len() >= KNOWN_MAX {
             self.known.clear();
         }
         self.known.insert(key.pid, (key, facts));
+    }
+
+    /// More is to be found out of the container or pod of this process, once.
+    fn seek(&mut self, pid: u32, facts: &ProcessFacts) {
+        let Some(id) = facts.container.as_ref().or(facts.pod.as_ref()) else { return };
+        if self.asked.contains(id) {
+            return;
+        }
+        if self.asked.len() >= ASKED_MAX {
+            self.asked.clear();
+        }
+        self.asked.insert(id.clone());
+        self.sought.push(Sought { container: facts.container.clone(), pod: facts.pod.clone(), pid });
     }
 
     fn blind_spot(&mut self, header: &RecordHeader, payload: &[u8]) {

@@ -1,6 +1,6 @@
 //! Records from the kernel: what the agent may ask for, what it learns, and the source itself.
 //!
-//! `btf` reads where kernel structs keep their members, `programs` loads and attaches, `ring` and `control` turn
+//! `btf` and `types` read where kernel structs keep their members, `programs` loads and attaches, `ring` and `control` turn
 //! what the kernel wrote into records, `losses` and `verdicts` keep the tables that both sides share, `attach`,
 //! `worker` and `probed` the probes in libraries, `opaque` finds TLS that these miss, `survey` tells what this host can do. Without feature `kernel` there is `absent`, which refuses politely.
 
@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::host;
 #[cfg(feature = "kernel")]
 use super::host::BootClock;
 
@@ -39,6 +40,8 @@ mod programs;
 mod ring;
 #[cfg(feature = "kernel")]
 mod source;
+#[cfg(feature = "kernel")]
+mod types;
 #[cfg(feature = "kernel")]
 mod verdicts;
 #[cfg(feature = "kernel")]
@@ -84,7 +87,7 @@ impl ModeChoice {
 }
 
 /// What the agent wants of the kernel.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// How bytes are noticed.
     pub mode: ModeChoice,
@@ -95,11 +98,19 @@ pub struct Options {
     pub pace: Duration,
     /// Whether libraries are looked for and probed.
     pub tls: bool,
+    /// What is to be known of the host.
+    pub host: host::Options,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { mode: ModeChoice::Auto, ring_bytes: DEFAULT_RING_BYTES, pace: DEFAULT_PACE, tls: true }
+        Self {
+            mode: ModeChoice::Auto,
+            ring_bytes: DEFAULT_RING_BYTES,
+            pace: DEFAULT_PACE,
+            tls: true,
+            host: host::Options::default(),
+        }
     }
 }
 

@@ -22,6 +22,8 @@ pub(super) struct Chosen {
 
 /// The `sys_exit` program that the kernel does not preempt.
 pub(super) const BY_PERF: &str = "sys_exit_perf";
+/// The tracepoint at the end of all system calls.
+pub(super) const ALL_CALLS: &str = "sys_exit";
 
 impl ModeChoice {
     /// The modes to try, in order.
@@ -133,7 +135,7 @@ fn by_syscall(ebpf: &mut Ebpf, types: &aya::Btf, release: &str) -> Result<Chosen
     }
     let by_loop = has_loop(ebpf);
     let program = if by_loop { "sys_exit_loop" } else { "sys_exit_flat" };
-    match attach_tracepoint(ebpf, program, "sys_exit", types) {
+    match attach_tracepoint(ebpf, program, ALL_CALLS, types) {
         Ok(()) => return Ok(Chosen { mode, programs: vec![program.to_owned()], by_loop }),
         Err(error) => reasons.push(format!("{program}: {}", chain(&error))),
     }
@@ -186,7 +188,7 @@ fn attach_by_perf(ebpf: &mut Ebpf) -> Result<(), ProgramError> {
     let program = ebpf.program_mut(BY_PERF).ok_or(ProgramError::NotLoaded)?;
     let program: &mut TracePoint = program.try_into()?;
     program.load()?;
-    program.attach("raw_syscalls", "sys_exit")?;
+    program.attach("raw_syscalls", ALL_CALLS)?;
     Ok(())
 }
 

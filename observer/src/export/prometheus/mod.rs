@@ -1,51 +1,80 @@
 //! Observations as metrics.
 //!
-//! In: observations. Out: a registry that `export::http` renders. A call costs a few look-ups under a lock that
-//! only a scrape shares, as another reader; a new series waits for a scrape to have copied the family at most.
+//! In: observations. Out: a registry that `export::http` serves. `metrics.rs` is the table of all metrics; what sets
+//! them is in `calls.rs`, `servers.rs` and `own.rs`.
 
+mod calls;
+pub mod exposition;
 pub mod metrics;
+mod native;
+mod own;
+pub mod registry;
+pub mod series;
+mod servers;
 
 use std::io;
+use std::time::Duration;
 
-use observer_common::loss::LossCause;
-use prometheus::Registry;
-
-use self::metrics::Metrics;
-use super::labels::{Family, Labels, OTHER};
-use super::semconv::{self, Vantage};
+use self::registry::Registry;
+use super::labels::Labels;
+use super::trace::{Sampler, Tracer};
 use super::{Exporter, Vitals};
-use crate::capture::kernel::{KernelState, StartFacts};
-use crate::error::Error;
-use crate::pipeline::mcp::method;
-use crate::pipeline::observation::{Call, CallDirection, Loss, Notification, Observation, Peer};
-use crate::pipeline::time::WallClock;
+use crate::capture::kernel::StartFacts;
+use crate::pipeline::observation::{Observation, Peer};
+use crate::pipeline::time::{Timestamp, WallClock};
+
+/// Between two looks for series that have expired.
+const PAUSE: Duration = Duration::from_secs(60);
 
 /// The exporter.
 #[derive(Debug)]
 pub struct Prometheus {
     registry: Registry,
-    metrics: Metrics,
     labels: Labels,
+    servers: servers::Known,
+    tracer: Tracer,
+    /// Whether some spans are exported, by us.
+    exports_spans: bool,
+    /// When series that have expired are looked for.
+    sweep_at: Option<Timestamp>,
+    clock: Option<WallClock>,
+}
+
+impl Default for Prometheus {
+    fn default() -> Self {
+        Self::new(Sampler::NOWHERE)
+    }
 }
 
 impl Prometheus {
-    /// An exporter with all counters of known label sets at 0.
-    ///
-    /// # Errors
-    /// Two lines of the table of metrics contradict each other.
-    pub fn new() -> Result<Self, Error> {
-        let registry = Registry::new();
-        let metrics = Metrics::register(&registry).map_err(|error| Error::Io {
-            act: "register the metrics".into(),
-            source: io::Error::other(error),
-        })?;
-        metrics.build_info.with([env!("CARGO_PKG_VERSION")]).set(1);
-        metrics.records.with([]);
-        for cause in LossCause::ALL {
-            metrics.lost_records.with([cause.name()]);
-            metrics.lost_bytes.with([cause.name()]);
+    /// An exporter with all counters of known label sets at 0. `sampler` says which spans are exported: exemplars
+    /// name no others, but for those that a request says are exported by who made it.
+    pub fn new(sampler: Sampler) -> Self {
+        let registry = Registry::default();
+        own::begin(&registry);
+        let exports_spans = sampler != Sampler::NOWHERE;
+        Self {
+            registry,
+            labels: Labels::default(),
+            servers: servers::Known::default(),
+            tracer: Tracer::new(sampler),
+            exports_spans,
+            sweep_at: None,
+            clock: None,
         }
-        Ok(Self { registry, metrics, labels: Labels::default() })
+    }
+
+    /// Says when it began: that is when the counters began that are there from the beginning. In a replay they begin
+    /// with the first observation.
+    pub fn begun(mut self, at: Timestamp, clock: WallClock) -> Self {
+        self.set_time(at, clock);
+        self
+    }
+
+    fn set_time(&mut self, at: Timestamp, clock: WallClock) {
+        self.clock = Some(clock);
+        self.labels.set_time(at);
+        self.registry.set_time(clock.unix_ns(at));
     }
 
     /// What a scrape reads.
@@ -53,169 +82,128 @@ impl Prometheus {
         self.registry.clone()
     }
 
-    fn call(&mut self, call: &Call) {
-        let answered = semconv::is_answered(call);
-        let server = peer(&mut self.labels, Family::Server, &call.server, answered);
-        let outcome = call.outcome.name();
-        self.metrics.requests.with([server, method_label(&call.method), outcome]).inc();
-        if let Some(tool) = semconv::tool(call) {
-            let client = peer(&mut self.labels, Family::Client, &call.client, answered);
-            let tool = self.labels.tool(server, tool, answered);
-            self.metrics.tool_calls.with([server, client, tool, outcome]).inc();
+    /// Removes the series of names that are no longer admitted. The first turn only begins to count the time: a
+    /// replay, which has no other, tells all that was in the file.
+    fn sweep(&mut self, now: Timestamp) {
+        let is_due = self.sweep_at.is_some_and(|due| now >= due);
+        if is_due && self.labels.expire() {
+            let labels = &self.labels;
+            self.registry.retain(|metric, values| {
+                labels.hold(&metric.labels.iter().copied().zip(values.iter()).collect::<Vec<_>>())
+            });
+            self.servers.forget(labels);
         }
-        if let Some(error) = semconv::error_type(call, Vantage::Client) {
-            self.metrics.errors.with([server, &error]).inc();
-        }
-        if semconv::has_latency(call) {
-            self.operation(call, server, answered);
-        }
-    }
-
-    fn operation(&mut self, call: &Call, server: &str, answered: bool) {
-        let labels = &mut self.labels;
-        let tool = semconv::tool(call).map_or("", |tool| labels.tool(server, tool, answered));
-        let prompt = semconv::prompt(call).map_or("", |name| labels.name(Family::Prompt, name, answered));
-        let revision = call.revision.as_deref().unwrap_or_default();
-        let revision = labels.name(Family::Revision, revision, answered);
-        let code = semconv::rpc_status_code(call).unwrap_or_default();
-        let operation = semconv::operation_name(call);
-        let transport = semconv::network_transport(call.transport);
-        let protocol = semconv::network_protocol_name(call.transport);
-        let method = method_label(&call.method);
-        if let Some(duration) = call.client_duration {
-            let error = semconv::error_type(call, Vantage::Client).unwrap_or_default();
-            let (address, port) = asked_address(call);
-            let address = labels.name(Family::Address, &address, answered);
-            // A capped address goes without its port, which would tell the capped ones apart again.
-            let port = if address == OTHER { "" } else { &*port };
-            let values = [
-                server, method, &error, tool, prompt, operation, &code, revision, transport, protocol,
-                address, port,
-            ];
-            self.metrics.client_operation.with(values).observe(duration.as_secs_f64());
-        }
-        if let Some(duration) = call.server_duration {
-            let error = semconv::error_type(call, Vantage::Server).unwrap_or_default();
-            let values =
-                [server, method, &error, tool, prompt, operation, &code, revision, transport, protocol];
-            self.metrics.server_operation.with(values).observe(duration.as_secs_f64());
-        }
-    }
-
-    fn notification(&mut self, it: &Notification) {
-        let server = peer(&mut self.labels, Family::Server, &it.server, false);
-        self.metrics.notifications.with([server, method_label(&it.method), it.direction.name()]).inc();
-    }
-
-    fn kernel(&self, kernel: &KernelState) {
-        let metrics = &self.metrics;
-        metrics.attached_probes.with([]).set(gauge(kernel.attached_probes));
-        metrics.ring_used_bytes.with([]).set(gauge(kernel.ring_used_bytes));
-        metrics.degraded.with([]).set(i64::from(kernel.degraded));
-        for it in &kernel.programs {
-            metrics.probe_skipped.follow([&it.program], it.skipped);
-            // Without the kernel's statistics there is nothing to tell, and no series that says zero.
-            if it.runs > 0 {
-                metrics.probe_runs.follow([&it.program], it.runs);
-                metrics.probe_seconds.follow([&it.program], it.nanoseconds);
-            }
-        }
-    }
-
-    /// A hole in one stream is in the kernel's counts too, and has a metric of its own.
-    fn loss(&mut self, loss: &Loss) {
-        if let Some(hole) = &loss.stream {
-            let server = peer(&mut self.labels, Family::Server, &hole.server, false);
-            self.metrics.missing_bytes.with([server]).inc_by(loss.bytes);
-        } else {
-            self.metrics.lost_records.with([loss.cause]).inc_by(loss.records);
-            self.metrics.lost_bytes.with([loss.cause]).inc_by(loss.bytes);
+        if is_due || self.sweep_at.is_none() {
+            self.sweep_at = Some(now.after(PAUSE));
         }
     }
 }
 
 impl Exporter for Prometheus {
     fn ready(&mut self, facts: &StartFacts) -> io::Result<()> {
-        self.metrics.ring_bytes.with([]).set(i64::from(facts.ring_bytes));
+        own::ready(&self.registry, facts);
         Ok(())
     }
 
-    fn export(&mut self, observation: &Observation, _clock: WallClock) -> io::Result<()> {
+    fn export(&mut self, observation: &Observation, clock: WallClock) -> io::Result<()> {
+        self.set_time(ended_at(observation), clock);
+        let workload = server(observation).map(|peer| self.labels.workload(peer));
+        self.registry.set_workload(workload.unwrap_or_default());
         match observation {
-            Observation::Call(call) => self.call(call),
+            Observation::Call(call) => self.call(call, clock),
             Observation::Notification(notification) => self.notification(notification),
+            Observation::SessionEnded(session) => {
+                self.session(session);
+                self.sessions_active(session.transport, -1);
+            }
+            Observation::ServerStopped(stopped) => {
+                self.server_stopped(stopped);
+                stopped.server.process.iter().for_each(|process| self.labels.ended(process.id));
+            }
+            Observation::TaskEnded(it) => self.task(it),
             Observation::Loss(loss) => self.loss(loss),
-            Observation::BlindSpot(spot) => self.metrics.blind_spots.with([&spot.facts.kind]).inc(),
-            Observation::SessionStarted(_)
-            | Observation::SessionEnded(_)
-            | Observation::ServerStarted(_)
-            | Observation::ServerStopped(_)
-            | Observation::Unanswerable(_) => {}
+            Observation::BlindSpot(spot) => self.blind_spot(spot),
+            Observation::SessionStarted(session) => self.sessions_active(session.transport, 1),
+            Observation::ServerStarted(started) => self.server_started(started),
+            Observation::ToolsListed(listed) => self.tools_listed(listed),
+            Observation::ToolChanged(changed) => self.tool_changed(changed),
+            Observation::ProtocolStep(step) => self.step(step),
+            Observation::Auth(auth) => self.auth(auth),
+            Observation::ServerUsage(usage) => self.usage(usage),
+            Observation::InFlight(in_flight) => self.in_flight(in_flight),
+            Observation::Unanswerable(_) => {}
         }
         Ok(())
     }
 
     fn turn(&mut self, vitals: &Vitals<'_>) -> io::Result<()> {
-        self.metrics.records.follow([], vitals.records);
-        self.metrics.streams.with([]).set(gauge(vitals.streams));
-        if let Some(kernel) = vitals.kernel {
-            self.kernel(kernel);
+        if let Some(clock) = self.clock {
+            self.set_time(vitals.at, clock);
         }
-        for health in vitals.health {
-            for (stage, cause, count) in health.faults() {
-                self.metrics.faults.follow([stage.name(), cause], count);
-            }
-            for (stage, cause, count) in health.sheds() {
-                self.metrics.shed.follow([stage.name(), cause], count);
-            }
-        }
-        for (cause, count) in self.labels.turned_away() {
-            self.metrics.shed.follow(["export", cause], count);
-        }
+        self.registry.set_workload(["", ""]);
+        self.vitals(vitals);
+        self.sweep(vitals.at);
         Ok(())
     }
 }
 
-/// The name that a process has on this host is a fact; the one that a peer gives itself needs an answer.
-fn peer<'a>(labels: &mut Labels, family: Family, peer: &'a Peer, answered: bool) -> &'a str {
-    let names_itself = peer.name.as_deref().is_some_and(|name| !name.is_empty());
-    labels.name(family, peer.label().unwrap_or_default(), answered || !names_itself)
+/// Of whom it tells.
+fn server(observation: &Observation) -> Option<&Peer> {
+    match observation {
+        Observation::Call(it) => Some(&it.server),
+        Observation::Notification(it) => Some(&it.server),
+        Observation::SessionStarted(it) | Observation::SessionEnded(it) => Some(&it.server),
+        Observation::ServerStarted(it) | Observation::ServerStopped(it) => Some(&it.server),
+        Observation::TaskEnded(it) => Some(&it.server),
+        Observation::Loss(it) => it.stream.as_ref().map(|hole| &hole.server),
+        Observation::ToolsListed(it) => Some(&it.server),
+        Observation::ToolChanged(it) => Some(&it.server),
+        Observation::ProtocolStep(it) => Some(&it.server),
+        Observation::Auth(it) => Some(&it.server),
+        Observation::ServerUsage(it) => Some(&it.server),
+        Observation::Unanswerable(_) | Observation::BlindSpot(_) | Observation::InFlight(_) => None,
+    }
 }
 
-fn gauge(value: impl TryInto<i64>) -> i64 {
-    value.try_into().unwrap_or(i64::MAX)
-}
-
-fn method_label(name: &str) -> &'static str {
-    method::known(name).map_or(OTHER, |known| known.name)
-}
-
-/// `server.address` and `server.port`: of the side that is asked, where that is the one that listens.
-fn asked_address(call: &Call) -> (String, String) {
-    match (call.direction, call.server.address) {
-        (CallDirection::ClientToServer, Some(address)) => {
-            (address.ip().to_string(), address.port().to_string())
-        }
-        _ => Default::default(),
+/// When it was over.
+fn ended_at(observation: &Observation) -> Timestamp {
+    match observation {
+        Observation::Call(call) => call.at.after(call.duration().unwrap_or_default()),
+        Observation::Notification(it) => it.at,
+        Observation::TaskEnded(it) => it.at.after(it.duration),
+        Observation::SessionStarted(it) | Observation::SessionEnded(it) => it.at,
+        Observation::ServerStarted(it) | Observation::ServerStopped(it) => it.at,
+        Observation::Unanswerable(it) => it.at,
+        Observation::Loss(it) => it.at,
+        Observation::BlindSpot(it) => it.at,
+        Observation::ToolsListed(it) => it.at,
+        Observation::ToolChanged(it) => it.at,
+        Observation::ProtocolStep(it) => it.at,
+        Observation::Auth(it) => it.at,
+        Observation::ServerUsage(it) => it.at,
+        Observation::InFlight(it) => it.at,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::metrics::{METRICS, text};
+    use super::exposition::plain_text;
+    use super::exposition::{Escaping, Format};
     use super::*;
-    use crate::capture::kernel::ProgramRuns;
-    use crate::export::testing::call;
+    use crate::capture::kernel::{KernelState, ProgramRuns};
+    use crate::export::testing::{self, call, ended};
     use crate::pipeline::health::Health;
-    use crate::pipeline::observation::{Hole, Outcome, Subject};
-    use crate::pipeline::time::Timestamp;
+    use crate::pipeline::observation::{
+        Call, Hole, Links, Loss, Outcome, Peer, Relay, Server, Subject, TaskEnded, TaskStatus, TraceContext,
+    };
+    use observer_common::loss::LossCause;
 
     const CLOCK: WallClock = WallClock { unix_ns_at_boot: 0 };
 
     fn scrape(observations: &[Observation]) -> String {
-        let mut exporter = Prometheus::new().unwrap();
+        let mut exporter = Prometheus::default();
         observations.iter().for_each(|it| exporter.export(it, CLOCK).unwrap());
-        String::from_utf8(text(&exporter.registry())).unwrap()
+        String::from_utf8(plain_text(&exporter.registry())).unwrap()
     }
 
     fn lines_of<'t>(text: &'t str, name: &str) -> Vec<&'t str> {
@@ -252,14 +240,55 @@ mod tests {
 
     #[test]
     fn a_tool_that_was_never_answered_has_no_series() {
-        let made_up = |outcome| {
-            let subject = Some(Subject::Tool("made_up".into()));
-            Observation::Call(Box::new(Call { subject, outcome, error_code: Some(-32602), ..call() }))
-        };
-        let text = scrape(&[made_up(Outcome::RpcError)]);
+        let text = scrape(&[made_up(0, Outcome::RpcError)]);
         assert!(!text.contains("made_up") && text.contains(r#"tool="_other""#), "{text}");
         assert!(text.contains(r#"mcp_errors_total{error_type="-32602",server="_other"} 1"#), "{text}");
-        assert!(scrape(&[made_up(Outcome::ToolError)]).contains(r#"tool="made_up""#));
+        assert!(scrape(&[made_up(0, Outcome::ToolError)]).contains(r#"tool="made_up_0""#));
+    }
+
+    #[test]
+    fn what_the_client_wanted_is_counted_once() {
+        let linked = |links, outcome| Observation::Call(Box::new(Call { links, outcome, ..call() }));
+        let relay = Some(Relay { at: Timestamp::default(), id: call().id });
+        let text = scrape(&[
+            linked(Links::default(), Outcome::InputRequired),
+            linked(Links { relay, ..Links::default() }, Outcome::ToolError),
+            linked(Links::default(), Outcome::Ok),
+        ]);
+        let value =
+            |name| lines_of(&text, name).iter().map(|line| line.rsplit(' ').next().unwrap()).collect();
+        let counted: Vec<&str> = value("mcp_tool_calls_total");
+        assert_eq!(counted, ["1"], "neither the round before the last nor the hop");
+        let requests: Vec<&str> = value("mcp_requests_total");
+        assert_eq!(requests, ["1", "1"], "each round is a request");
+        assert!(lines_of(&text, "mcp_errors_total").is_empty(), "the hop's error is the call's");
+        let timed: Vec<&str> = value("mcp_client_operation_duration_seconds_count");
+        assert_eq!(timed, ["1", "1"], "each hop takes its time");
+    }
+
+    #[test]
+    fn a_task_is_timed_to_its_end() {
+        let call = call();
+        let ended = TaskEnded {
+            at: call.at,
+            method: call.method,
+            subject: call.subject,
+            id: call.id,
+            direction: call.direction,
+            transport: call.transport,
+            revision: call.revision,
+            status: TaskStatus::Completed,
+            outcome: Outcome::ToolError,
+            duration: std::time::Duration::from_secs(90),
+            polls: 3,
+            session: None,
+            trace: None,
+            client: call.client,
+            server: call.server,
+        };
+        let text = scrape(&[Observation::TaskEnded(Box::new(ended))]);
+        let sum = r#"mcp_task_duration_seconds_sum{outcome="tool_error",server="everything",tool="echo"} 90"#;
+        assert_eq!(lines_of(&text, "mcp_task_duration_seconds_sum"), [sum]);
     }
 
     #[test]
@@ -299,7 +328,7 @@ mod tests {
 
     #[test]
     fn the_kernel_side_is_followed() {
-        let mut exporter = Prometheus::new().unwrap();
+        let mut exporter = Prometheus::default();
         let runs = |program: &str, runs, nanoseconds, skipped| ProgramRuns {
             program: program.to_owned(),
             runs,
@@ -314,10 +343,11 @@ mod tests {
                 degraded: 1,
                 programs: vec![runs("one", turn * 10, turn * 1_500_000_000, turn), runs("other", 0, 0, 0)],
             };
-            let vitals = Vitals { records: 0, streams: 12, kernel: Some(&kernel), health };
+            let vitals =
+                Vitals { at: Timestamp::default(), records: 0, streams: 12, kernel: Some(&kernel), health };
             exporter.turn(&vitals).unwrap();
         }
-        let text = String::from_utf8(text(&exporter.registry())).unwrap();
+        let text = String::from_utf8(plain_text(&exporter.registry())).unwrap();
         for line in [
             "mcp_observer_attached_probes 28",
             "mcp_observer_ring_used_bytes 4096",
@@ -333,15 +363,103 @@ mod tests {
         assert!(!text.contains("runs_total{program=\"other\"}"), "the kernel keeps no statistics of it");
     }
 
+    fn made_up(number: u32, outcome: Outcome) -> Observation {
+        let subject = Some(Subject::Tool(format!("made_up_{number}").into()));
+        Observation::Call(Box::new(Call { subject, outcome, error_code: Some(-32602), ..call() }))
+    }
+
+    fn series_of(exporter: &Prometheus) -> usize {
+        exporter.registry().gather().iter().map(|family| family.series.len()).sum()
+    }
+
     #[test]
-    fn the_table_is_what_the_contract_promises() {
-        for metric in METRICS {
-            let ours = metric.name.strip_prefix("mcp_");
-            assert!(ours.is_some(), "{}", metric.name);
-            assert_eq!(metric.kind == "counter", metric.name.ends_with("_total"), "{}", metric.name);
-            assert!(metric.help.ends_with('.'), "{}", metric.name);
+    fn a_hundred_thousand_invented_tools_cost_few_series() {
+        let mut exporter = Prometheus::default();
+        exporter.export(&Observation::Call(Box::new(call())), CLOCK).unwrap();
+        let before = series_of(&exporter);
+        for number in 0..100_000 {
+            exporter.export(&made_up(number, Outcome::RpcError), CLOCK).unwrap();
         }
-        let never = ["session", "id", "uri", "pid", "trace_id", "client_port"];
-        assert!(METRICS.iter().flat_map(|metric| metric.labels).all(|label| !never.contains(label)));
+        let after = series_of(&exporter);
+        assert!(after <= before + 10, "{before} series, then {after}");
+        assert!(String::from_utf8(plain_text(&exporter.registry())).unwrap().len() < 50_000);
+    }
+
+    #[test]
+    fn a_server_that_answers_to_every_name_costs_a_bounded_number_of_series() {
+        let mut exporter = Prometheus::default();
+        for number in 0..100_000 {
+            exporter.export(&made_up(number, Outcome::ToolError), CLOCK).unwrap();
+        }
+        // Two hundred tools and the one that stands for all others, in five families.
+        assert!(series_of(&exporter) < 201 * 5 + 100, "{}", series_of(&exporter));
+        let vitals = Vitals {
+            at: Timestamp::default(),
+            records: 0,
+            streams: 0,
+            kernel: None,
+            health: [&Health::default(), &Health::default()],
+        };
+        exporter.turn(&vitals).unwrap();
+        let text = String::from_utf8(plain_text(&exporter.registry())).unwrap();
+        let shed = lines_of(&text, "mcp_observer_shed_total");
+        assert!(shed.iter().any(|line| line.contains("tools_of_a_server")), "{shed:?}");
+        assert!(
+            text.contains(r#"tool="_other"} 99800"#),
+            "{:?}",
+            lines_of(&text, "mcp_tool_calls_total").last()
+        );
+    }
+
+    #[test]
+    fn series_of_servers_that_are_gone_expire() {
+        let mut exporter = Prometheus::default();
+        let server = call().server;
+        exporter.export(&Observation::Call(Box::new(call())), CLOCK).unwrap();
+        let stopped = Server { server, ..ended(call().at, Some(0)) };
+        exporter.export(&Observation::ServerStopped(Box::new(stopped)), CLOCK).unwrap();
+        let mut count_at = |minutes: u64| {
+            let vitals = Vitals {
+                at: Timestamp::from_nanos(minutes * 60_000_000_000),
+                records: 0,
+                streams: 0,
+                kernel: None,
+                health: [&Health::default(), &Health::default()],
+            };
+            exporter.turn(&vitals).unwrap();
+            let text = String::from_utf8(plain_text(&exporter.registry())).unwrap();
+            text.lines().filter(|line| line.contains("everything")).count()
+        };
+        assert!(count_at(1) > 0);
+        assert!(count_at(59) > 0, "the hour is not over");
+        assert_eq!(count_at(62), 0);
+    }
+
+    #[test]
+    fn counters_begin_with_the_agent() {
+        let exporter = Prometheus::default().begun(Timestamp::from_nanos(7), testing::CLOCK);
+        let body = exposition::body(&exporter.registry(), Format::OpenMetrics(Escaping::Unsaid));
+        let text = String::from_utf8(body).unwrap();
+        assert_eq!(
+            lines_of(&text, "mcp_observer_records_created"),
+            ["mcp_observer_records_created 1795255200.000000007"]
+        );
+    }
+
+    #[test]
+    fn exemplars_are_of_traces_that_somebody_exports() {
+        let openmetrics = |sampler, trace| {
+            let mut exporter = Prometheus::new(sampler);
+            exporter.export(&Observation::Call(Box::new(Call { trace, ..call() })), CLOCK).unwrap();
+            let body = exposition::body(&exporter.registry(), Format::OpenMetrics(Escaping::Unsaid));
+            String::from_utf8(body).unwrap()
+        };
+        let context = |sampled| Some(TraceContext { trace_id: 0xab, parent_span_id: 0xcd, sampled });
+        assert!(!openmetrics(Sampler::NOWHERE, None).contains("trace_id"), "no trace is exported");
+        assert!(!openmetrics(Sampler::NOWHERE, context(false)).contains("trace_id"), "nor by the client");
+        let carried = openmetrics(Sampler::NOWHERE, context(true));
+        assert!(carried.contains(r#"ab",span_id="00000000000000cd"} 0.012345 "#), "{carried}");
+        let own = openmetrics(Sampler::default(), None);
+        assert_eq!(own.matches("trace_id").count(), 5, "two durations, two sizes, a counter: {own}");
     }
 }

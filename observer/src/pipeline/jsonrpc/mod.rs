@@ -3,6 +3,8 @@
 //! In: the bytes of one text, as they come. Out: [`Message`]s with only the members that MCP needs. No message is
 //! held in memory, see [`skim`].
 
+mod definition;
+mod digest;
 mod draft;
 mod lexer;
 mod paths;
@@ -31,8 +33,10 @@ pub struct Message {
     /// The `id` was found only at the end of a text with a hole, see [`skim`]. It is the id of whatever message
     /// ended there: on a stream where the hole may have swallowed a message boundary, perhaps of another one.
     pub id_inferred: bool,
-    /// Other kept members, in the order of the text, each once (except [`Member::ToolName`]): the last one counts.
+    /// Other kept members, in the order of the text, each once: the last one counts.
     pub members: Vec<(Member, Kept)>,
+    /// `result.tools`, as far as it was read.
+    pub tools: Vec<ListedTool>,
     /// Whether no byte of it was missing and its syntax was right.
     pub whole: bool,
 }
@@ -90,6 +94,14 @@ impl Message {
         self.members.iter().find(|(name, _)| *name == member).map(|(_, kept)| kept)
     }
 
+    /// The digest kept of `member`.
+    pub fn digest(&self, member: Member) -> Option<u64> {
+        match self.member(member)? {
+            Kept::Digest(digest) => Some(*digest),
+            _ => None,
+        }
+    }
+
     /// The first kept value of `member`, if it is a string.
     pub fn string(&self, member: Member) -> Option<&str> {
         match self.member(member)? {
@@ -97,6 +109,16 @@ impl Message {
             _ => None,
         }
     }
+}
+
+/// An element of `result.tools`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedTool {
+    /// `name`, cut to the kept length.
+    pub name: Box<str>,
+    /// A hash of what is told of the tool: title, description, schemas, annotations. The same for texts that mean
+    /// the same. None if it is too large.
+    pub definition: Option<u128>,
 }
 
 /// The value of a kept member.
@@ -114,6 +136,8 @@ pub enum Kept {
     Structure,
     /// The raw text of a payload member, cut to the payload length.
     Raw(Private<Box<[u8]>>),
+    /// A number that is the same for the same value, or for the same names of members.
+    Digest(u64),
 }
 
 /// A member that is kept, named by its path. Adding one: a line here and a line in `paths::PATHS`.
@@ -137,8 +161,16 @@ pub enum Member {
     ProgressToken,
     /// `params.task`: the request asks for a task (2025-11-25).
     Task,
-    /// `params.requestState`: a repeated request of the 2026-07-28 revision.
+    /// `params.arguments`, as a digest, unless it is long.
+    ArgumentsDigest,
+    /// `params.requestState`, as a digest: a repeated request of the 2026-07-28 revision.
     RequestState,
+    /// The names in `params.inputResponses`, as a digest: what a repeated request brings.
+    InputResponses,
+    /// `params.taskId`, in `tasks/*` and in notifications of a task.
+    TaskOf,
+    /// `params._meta["io.modelcontextprotocol/subscriptionId"]`: the id of a `subscriptions/listen`.
+    Subscription,
     /// `params._meta.traceparent`.
     TraceParent,
     /// `params._meta.tracestate`.
@@ -172,10 +204,22 @@ pub enum Member {
     MetaServerVersion,
     /// `result.supportedVersions`.
     SupportedVersions,
-    /// `result.tools[].name`, once per tool.
-    ToolName,
+    /// `params.cursor`: a list goes on.
+    Cursor,
+    /// `result.nextCursor`: there is more of a list.
+    NextCursor,
     /// `result.task.taskId` (2025-11-25) or `result.taskId`.
     TaskId,
+    /// `result.requestState`, as a digest: what the repeated request is to bring back.
+    ResultState,
+    /// The names in `result.inputRequests`, as a digest.
+    InputRequests,
+    /// Of a task: `result.task.status`, `result.status`, or `params.status` of a notification.
+    TaskStatus,
+    /// Of a task: `result.result.isError`, or `params.result.isError` of a notification (2026-07-28).
+    TaskIsError,
+    /// Of a task: `result.error.code`, or `params.error.code` of a notification (2026-07-28).
+    TaskError,
     /// `error.code`.
     ErrorCode,
 }

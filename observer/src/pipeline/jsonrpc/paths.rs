@@ -12,6 +12,12 @@ pub(super) enum Keep {
     Result,
     Error,
     Member(Member),
+    /// An element of the list of tools.
+    Tool,
+    /// Its name.
+    ToolName,
+    /// A part of what is told of it: only its hash is kept.
+    ToolPart(u8),
 }
 
 /// The kept members by path. `[]` stands for any element of an array. A member may have several paths.
@@ -30,9 +36,15 @@ pub(super) const PATHS: &[(&[&str], Keep)] = &[
     (&["params", "clientInfo", "name"], Keep::Member(Member::ClientName)),
     (&["params", "clientInfo", "version"], Keep::Member(Member::ClientVersion)),
     (&["params", "requestId"], Keep::Member(Member::CancelledId)),
+    (&["params", "cursor"], Keep::Member(Member::Cursor)),
     (&["params", "progressToken"], Keep::Member(Member::ProgressToken)),
     (&["params", "task"], Keep::Member(Member::Task)),
     (&["params", "requestState"], Keep::Member(Member::RequestState)),
+    (&["params", "inputResponses"], Keep::Member(Member::InputResponses)),
+    (&["params", "taskId"], Keep::Member(Member::TaskOf)),
+    (&["params", "status"], Keep::Member(Member::TaskStatus)),
+    (&["params", "result", "isError"], Keep::Member(Member::TaskIsError)),
+    (&["params", "error", "code"], Keep::Member(Member::TaskError)),
     (&["params", "processId"], Keep::Member(Member::LanguageServer)),
     (&["params", "rootUri"], Keep::Member(Member::LanguageServer)),
     (&["params", "clientCapabilities"], Keep::Member(Member::AgentClient)),
@@ -40,6 +52,7 @@ pub(super) const PATHS: &[(&[&str], Keep)] = &[
     (&["params", "_meta", "traceparent"], Keep::Member(Member::TraceParent)),
     (&["params", "_meta", "tracestate"], Keep::Member(Member::TraceState)),
     (&["params", "_meta", VERSION], Keep::Member(Member::MetaVersion)),
+    (&["params", "_meta", SUBSCRIPTION], Keep::Member(Member::Subscription)),
     (&["params", "_meta", CLIENT_INFO, "name"], Keep::Member(Member::MetaClientName)),
     (&["params", "_meta", CLIENT_INFO, "version"], Keep::Member(Member::MetaClientVersion)),
     (&["result", "isError"], Keep::Member(Member::IsError)),
@@ -50,14 +63,31 @@ pub(super) const PATHS: &[(&[&str], Keep)] = &[
     (&["result", "_meta", SERVER_INFO, "name"], Keep::Member(Member::MetaServerName)),
     (&["result", "_meta", SERVER_INFO, "version"], Keep::Member(Member::MetaServerVersion)),
     (&["result", "supportedVersions"], Keep::Member(Member::SupportedVersions)),
-    (&["result", "tools", "[]", "name"], Keep::Member(Member::ToolName)),
+    (&["result", "tools", "[]"], Keep::Tool),
+    (&["result", "tools", "[]", "name"], Keep::ToolName),
+    (&["result", "tools", "[]", "title"], Keep::ToolPart(0)),
+    (&["result", "tools", "[]", "description"], Keep::ToolPart(1)),
+    (&["result", "tools", "[]", "inputSchema"], Keep::ToolPart(2)),
+    (&["result", "tools", "[]", "outputSchema"], Keep::ToolPart(3)),
+    (&["result", "tools", "[]", "annotations"], Keep::ToolPart(4)),
+    (&["result", "nextCursor"], Keep::Member(Member::NextCursor)),
     (&["result", "task", "taskId"], Keep::Member(Member::TaskId)),
     (&["result", "taskId"], Keep::Member(Member::TaskId)),
+    (&["result", "task", "status"], Keep::Member(Member::TaskStatus)),
+    (&["result", "status"], Keep::Member(Member::TaskStatus)),
+    (&["result", "result", "isError"], Keep::Member(Member::TaskIsError)),
+    (&["result", "error", "code"], Keep::Member(Member::TaskError)),
+    (&["result", "requestState"], Keep::Member(Member::ResultState)),
+    (&["result", "inputRequests"], Keep::Member(Member::InputRequests)),
     (&["result", "agentCapabilities"], Keep::Member(Member::AgentClient)),
     (&["result", "agentInfo"], Keep::Member(Member::AgentClient)),
 ];
 
+/// Number of the parts of a tool.
+pub(super) const TOOL_PARTS: usize = 5;
+
 const VERSION: &str = "io.modelcontextprotocol/protocolVersion";
+const SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
 const CLIENT_INFO: &str = "io.modelcontextprotocol/clientInfo";
 const SERVER_INFO: &str = "io.modelcontextprotocol/serverInfo";
 
@@ -133,7 +163,7 @@ struct Node {
 static TREE: [Node; ROOM] = tree();
 const ITEM: &str = "[]";
 /// One place more than needed would do no harm: unused ones are not reachable.
-const ROOM: usize = 64;
+const ROOM: usize = 96;
 
 #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler, where a wrong index is an error")]
 const fn tree() -> [Node; ROOM] {

@@ -9,12 +9,14 @@
 //!   its document gives none at all: it is the tail of another message, or of another protocol.
 //! * A text that ends too early is treated like one with a gap at its end.
 
+use super::definition::Definition;
+use super::digest;
 use super::draft::{Draft, Raw};
 use super::lexer::{Lexer, Token};
 use super::paths::{Keep, LONGEST_KEY, Place};
 use super::tail::Tail;
 use super::{Id, Kept, Member, Message, MessageId};
-use crate::pipeline::limits::Limits;
+use crate::pipeline::limits::{Budget, Limits};
 
 /// What was found in one text.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -45,6 +47,10 @@ pub struct Skim {
     malformed: bool,
     message: Draft,
     raw: Option<Raw>,
+    /// What a digest is made of.
+    digested: Option<Raw>,
+    /// The part of a tool that is being hashed.
+    part: Option<u8>,
     tail: Tail,
     found: Skimmed,
 }
@@ -55,7 +61,9 @@ struct Bounds {
     batch: usize,
     kept_bytes: usize,
     payload_bytes: usize,
+    digested_bytes: usize,
     listed_tools: usize,
+    buffers: Budget,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -75,7 +83,9 @@ impl Skim {
                 batch: limits.batch,
                 kept_bytes: limits.kept_bytes,
                 payload_bytes: limits.payload_bytes,
+                digested_bytes: limits.digested_bytes,
                 listed_tools: limits.listed_tools,
+                buffers: limits.buffers.clone(),
             },
             lexer: Lexer::new(limits.nesting, LONGEST_KEY),
             path: Vec::new(),
@@ -84,6 +94,8 @@ impl Skim {
             malformed: false,
             message: Draft::new(),
             raw: None,
+            digested: None,
+            part: None,
             tail: Tail::default(),
             found: Skimmed::default(),
         }
@@ -101,8 +113,13 @@ impl Skim {
         }
         if self.lost {
             self.tail.add(rest);
-        } else if let Some(raw) = &mut self.raw {
+            return;
+        }
+        if let Some(raw) = &mut self.raw {
             raw.push(bytes, self.bounds.payload_bytes);
+        }
+        if let Some(digested) = &mut self.digested {
+            digested.push(bytes, self.bounds.digested_bytes);
         }
     }
 
@@ -143,7 +160,7 @@ impl Skim {
         self.path.clear();
         self.place = Some(Place::MESSAGE);
         (self.lost, self.malformed) = (false, false);
-        self.raw = None;
+        (self.raw, self.digested, self.part) = (None, None, None);
         self.tail.clear();
     }
 
@@ -167,7 +184,7 @@ impl Skim {
     fn lose(&mut self, cause: &'static str) {
         self.found.fault.get_or_insert(cause);
         self.lost = true;
-        self.raw = None;
+        (self.raw, self.digested, self.part) = (None, None, None);
     }
 
     fn refuse(&mut self) {
@@ -179,11 +196,20 @@ impl Skim {
     fn token(&mut self, token: Token, bytes: &[u8], end: usize) {
         match token {
             Token::More => {}
+            Token::Trailing => {
+                self.found.messages.clear();
+                self.refuse();
+            }
+            Token::TooDeep => self.lose("nesting"),
+            Token::Bad => self.refuse(),
+            _ if self.part.is_some() => self.define(token, bytes, end),
             Token::Key => self.key(end),
             Token::Object | Token::Array => self.open(token == Token::Object),
             Token::Close => {
-                if let Some(Level::Object(Place::MESSAGE)) = self.path.pop() {
-                    self.end_message();
+                match self.path.pop() {
+                    Some(Level::Object(Place::MESSAGE)) => self.end_message(),
+                    Some(Level::Object(place)) if place.keep() == Some(Keep::Tool) => self.end_tool(),
+                    _ => {}
                 }
                 self.value_end(bytes, end);
             }
@@ -192,12 +218,22 @@ impl Skim {
                 self.scalar(token);
                 self.value_end(bytes, end);
             }
-            Token::Trailing => {
-                self.found.messages.clear();
-                self.refuse();
+        }
+    }
+
+    /// A token within what is told of a tool.
+    fn define(&mut self, token: Token, bytes: &[u8], end: usize) {
+        if let Some(hash) = self.lexer.define(token) {
+            if let Some(part) = self.part.take() {
+                self.message.define_tool(part, hash);
             }
-            Token::TooDeep => self.lose("nesting"),
-            Token::Bad => self.refuse(),
+            self.value_end(bytes, end);
+        }
+    }
+
+    fn end_tool(&mut self) {
+        if !self.message.end_tool(self.bounds.listed_tools) {
+            self.found.fault.get_or_insert("tools_limit");
         }
     }
 
@@ -208,11 +244,18 @@ impl Skim {
         };
         self.expect_value();
         let member = match self.place.and_then(Place::keep) {
-            Some(Keep::Member(Member::Arguments)) => Member::Arguments,
+            Some(Keep::Member(member)) => member,
             Some(Keep::Result) => Member::Result,
+            Some(Keep::ToolPart(part)) => {
+                self.part = Some(part);
+                return self.lexer.begin_definition(Definition::new(&self.bounds.buffers));
+            }
             _ => return,
         };
-        if self.bounds.payloads {
+        if let Some(member) = digested_as(member) {
+            self.digested = Some(Raw::new(member, self.path.len(), end));
+        }
+        if self.bounds.payloads && matches!(member, Member::Arguments | Member::Result) {
             self.raw = Some(Raw::new(member, self.path.len(), end));
         }
     }
@@ -265,6 +308,12 @@ impl Skim {
             let (member, kept) = raw.finish(bytes, end, self.bounds.payload_bytes);
             self.message.keep(member, kept);
         }
+        if let Some(digested) = self.digested.take_if(|digested| digested.level() == self.path.len()) {
+            let (member, bytes) = digested.into_bytes(bytes, end, self.bounds.digested_bytes);
+            if let Some(digest) = digest_of(member, &bytes) {
+                self.message.keep(member, Kept::Digest(digest));
+            }
+        }
         self.next_place();
     }
 
@@ -279,7 +328,9 @@ impl Skim {
             Some(Keep::Result) => message.has_result = true,
             Some(Keep::Error) => message.has_error = object,
             Some(Keep::Member(member)) => self.member(member, Kept::Structure),
-            None => {}
+            Some(Keep::Tool) if object => self.message.begin_tool(),
+            Some(Keep::ToolName) => self.message.name_tool(None),
+            Some(Keep::Tool | Keep::ToolPart(_)) | None => {}
         }
     }
 
@@ -307,6 +358,11 @@ impl Skim {
             Keep::Params => message.params_are_object = false,
             Keep::Result => message.has_result = true,
             Keep::Error => message.has_error = false,
+            Keep::ToolName => {
+                let name = (token == Token::String).then(|| self.lexer.text());
+                self.message.name_tool(name);
+            }
+            Keep::Tool | Keep::ToolPart(_) => {}
             Keep::Member(member) => {
                 let kept = match token {
                     Token::String => Kept::String(self.lexer.text()),
@@ -323,13 +379,7 @@ impl Skim {
     fn member(&mut self, member: Member, kept: Kept) {
         match member {
             Member::Arguments | Member::Result => {}
-            Member::ToolName if self.message.tools >= self.bounds.listed_tools => {
-                self.found.fault.get_or_insert("tools_limit");
-            }
-            Member::ToolName => {
-                self.message.tools += 1;
-                self.message.message.members.push((member, kept));
-            }
+            _ if digested_as(member).is_some() => {} // its text is not kept
             _ => self.message.keep(member, kept),
         }
     }
@@ -354,13 +404,35 @@ impl Skim {
     }
 }
 
+/// Under which name a digest of this member is kept.
+const fn digested_as(member: Member) -> Option<Member> {
+    match member {
+        Member::Arguments => Some(Member::ArgumentsDigest),
+        Member::RequestState | Member::ResultState | Member::InputRequests | Member::InputResponses => {
+            Some(member)
+        }
+        _ => None,
+    }
+}
+
+fn digest_of(member: Member, json: &[u8]) -> Option<u64> {
+    match member {
+        Member::InputRequests | Member::InputResponses => digest::of_names(json),
+        // A long one was cut: its beginning stands for it.
+        Member::RequestState | Member::ResultState => {
+            digest::of_value(json).or_else(|| Some(digest::of_bytes(json)))
+        }
+        _ => digest::of_value(json),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
 
     use super::super::paths::{Keep, PATHS};
     use super::{Id, Kept, Limits, Member, Message, MessageId, Skim, Skimmed};
-    use crate::pipeline::jsonrpc::Shape;
+    use crate::pipeline::jsonrpc::{ListedTool, Shape};
     use crate::pipeline::transport::tests::Random;
 
     fn skim() -> Skim {
@@ -418,11 +490,11 @@ mod tests {
     fn tools_of_a_list_are_named_up_to_a_limit() {
         let limits = Limits { listed_tools: 2, ..Limits::default() };
         let mut skim = Skim::new(&limits, false);
-        skim.push(br#"{"id":1,"result":{"tools":[{"name":"a","inputSchema":{"name":"x"}},{"description":"d","name":"b"},{"name":"c"}]}}"#);
+        skim.push(br#"{"id":1,"result":{"tools":[{"name":"a","inputSchema":{"name":"x"}},{"description":"d","name":"b"},{"title":"nameless"},7,{"name":"c"}]}}"#);
         let skimmed = skim.finish();
         assert_eq!(skimmed.fault, Some("tools_limit"));
-        let tool = |name: &str| (Member::ToolName, Kept::String(name.into()));
-        assert_eq!(skimmed.messages[0].members, [tool("a"), tool("b")]);
+        let names: Vec<_> = skimmed.messages[0].tools.iter().map(|tool| &*tool.name).collect();
+        assert_eq!(names, ["a", "b"]);
         assert!(skimmed.messages[0].whole);
     }
 
@@ -630,6 +702,7 @@ mod tests {
             has_error: document["error"].is_object(),
             params_are_object: document.get("params").is_none_or(Value::is_object),
             whole: true,
+            tools: document["result"]["tools"].as_array().into_iter().flatten().filter_map(tool).collect(),
             ..Message::default()
         };
         for (path, keep) in PATHS {
@@ -641,20 +714,33 @@ mod tests {
                     key => places.iter().filter_map(|place| place.get(key)).collect(),
                 };
             }
-            message.members.extend(places.into_iter().filter(|_| *member != Member::Arguments).map(
-                |value| {
-                    let kept = match value {
-                        Value::Null => Kept::Null,
-                        Value::Bool(bool) => Kept::Bool(*bool),
-                        Value::Number(number) => Kept::Number(number.to_string().into()),
-                        Value::String(string) => Kept::String((&**string).into()),
-                        Value::Array(_) | Value::Object(_) => Kept::Structure,
-                    };
-                    (*member, kept)
-                },
-            ));
+            for value in places {
+                if let Some(digested) = super::digested_as(*member) {
+                    let digest = super::digest_of(digested, value.to_string().as_bytes());
+                    message.members.extend(digest.map(|digest| (digested, Kept::Digest(digest))));
+                    continue;
+                }
+                let kept = match value {
+                    Value::Null => Kept::Null,
+                    Value::Bool(bool) => Kept::Bool(*bool),
+                    Value::Number(number) => Kept::Number(number.to_string().into()),
+                    Value::String(string) => Kept::String((&**string).into()),
+                    Value::Array(_) | Value::Object(_) => Kept::Structure,
+                };
+                message.members.push((*member, kept));
+            }
         }
         message
+    }
+
+    /// A tool as the text says it that has its members in the order of their names.
+    fn tool(value: &Value) -> Option<ListedTool> {
+        let name = value.as_object()?.get("name")?.as_str()?;
+        let parts = ["title", "description", "inputSchema", "outputSchema", "annotations"];
+        let told = parts.into_iter().filter_map(|part| Some((part.to_owned(), value.get(part)?.clone())));
+        let sorted: serde_json::Map<_, _> = told.chain([("name".to_owned(), json!("same"))]).collect();
+        let text = json!({"id": 1, "result": {"tools": [sorted]}}).to_string();
+        Some(ListedTool { name: name.into(), definition: read(&text).messages[0].tools[0].definition })
     }
 
     /// Writes documents that serializers would not: any order, blanks, escapes.
@@ -785,16 +871,23 @@ mod tests {
 
     /// Members with two paths hold the one that comes last in the text, which is any of them.
     fn comparable(message: &Message) -> Message {
-        let twice = [Member::ProgressToken, Member::LanguageServer, Member::TaskId, Member::AgentClient];
+        let twice = [
+            Member::ProgressToken,
+            Member::LanguageServer,
+            Member::TaskId,
+            Member::AgentClient,
+            Member::TaskStatus,
+            Member::TaskIsError,
+            Member::TaskError,
+        ];
         let mut message = message.clone();
         for (member, kept) in &mut message.members {
             if twice.contains(member) {
                 *kept = Kept::Null;
             }
         }
-        // Tools stay in their order; the others have none.
         message.members.sort_by_key(|(member, _)| *member);
-        message.members.dedup_by(|a, b| a.0 == b.0 && a.0 != Member::ToolName);
+        message.members.dedup_by(|a, b| a.0 == b.0);
         message
     }
 

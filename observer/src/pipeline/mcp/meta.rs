@@ -40,6 +40,11 @@ pub fn subject(message: &Message) -> Option<Subject> {
     }
 }
 
+/// The kept text of a member, a string.
+pub(super) fn as_text(message: &Message, member: Member) -> Option<Box<str>> {
+    message.string(member).map(Into::into)
+}
+
 /// What a request is about whose method and name are known from elsewhere.
 pub fn subject_named(method: &str, name: &str) -> Option<Subject> {
     match method {

@@ -15,21 +15,35 @@ use super::jsonrpc::Id;
 use super::limits::Table;
 use super::mcp::meta::{Subject, TraceContext};
 use super::mcp::method::CallDirection;
+use super::mcp::ties::RequestTies;
 use super::private::Private;
 use super::reassembly::Mark;
 use super::reassembly::twin::{ConnectionId, End};
 use super::time::Timestamp;
-use super::transport::{RequestHead, Transport};
+use super::transport::{ChosenHeaders, RequestHead, Transport};
 use outcome::Outcome;
 use scope::CallKey;
 
 /// Names an open call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CallId(pub u64);
+
+/// The call that another one passes on.
+#[derive(Clone, Debug)]
+pub struct Relayed {
+    /// Its name while it is open.
+    pub call: CallId,
+    /// When it began.
+    pub at: Timestamp,
+    /// Its JSON-RPC id.
+    pub id: Id,
+}
 
 /// A request that has no answer yet.
 #[derive(Clone, Debug)]
 pub struct OpenCall {
+    /// Its name; given by [`Calls::open`].
+    pub number: CallId,
     /// Where its answer may look for it.
     pub keys: Vec<CallKey>,
     /// The connection that carried the request.
@@ -78,6 +92,18 @@ pub struct OpenCall {
     pub cancelled_at: Option<Timestamp>,
     /// When and how the call ends unless it is answered.
     pub doom: (Timestamp, Outcome),
+    /// Headers of its HTTP request that the user asks for.
+    pub headers: Private<ChosenHeaders>,
+    /// What ties it to other messages.
+    pub ties: RequestTies,
+    /// Notifications that came on it, of `subscriptions/listen`.
+    pub notifications: u32,
+    /// How many calls pass it on.
+    pub hops: u32,
+    /// The call that this one passes on.
+    pub relayed: Option<Relayed>,
+    /// It asks for more of a list.
+    pub goes_on: bool,
     /// Raw arguments, if payloads are kept.
     pub arguments: Option<Private<Box<[u8]>>>,
 }
@@ -92,10 +118,21 @@ pub struct Calls {
 }
 
 impl OpenCall {
-    /// How it ends without an answer, `outcome` being what ends it: one that was taken back stays so.
+    /// How it ends without an answer, `outcome` being what ends it: one that was taken back stays so, and a
+    /// subscription ends when nobody listens any more.
     pub fn outcome_without_answer(&self, outcome: Outcome) -> Outcome {
-        if self.doom.1 == Outcome::Cancelled { Outcome::Cancelled } else { outcome }
+        if self.doom.1 == Outcome::Cancelled || self.is_subscription() { Outcome::Cancelled } else { outcome }
     }
+
+    /// Whether it is answered by a stream that lasts as long as somebody listens (2026-07-28).
+    pub fn is_subscription(&self) -> bool {
+        is_subscription(&self.method)
+    }
+}
+
+/// Whether calls of this method are subscriptions.
+pub fn is_subscription(method: &str) -> bool {
+    method == "subscriptions/listen"
 }
 
 impl Calls {
@@ -107,7 +144,7 @@ impl Calls {
 
     /// Takes a call in. Returns its name, and the calls that it ends: those with a key of its own (the id was
     /// used again), and at the limit the oldest.
-    pub fn open(&mut self, call: OpenCall) -> (CallId, Vec<(CallId, OpenCall)>) {
+    pub fn open(&mut self, mut call: OpenCall) -> (CallId, Vec<(CallId, OpenCall)>) {
         let mut ended = Vec::new();
         for key in call.keys.iter().filter(|key| !key.progress) {
             let before = self.by_key.value(key).copied();
@@ -115,6 +152,7 @@ impl Calls {
         }
         let id = CallId(self.next);
         self.next += 1;
+        call.number = id;
         for key in &call.keys {
             let _ = self.by_key.insert(*key, id);
         }
@@ -137,6 +175,11 @@ impl Calls {
     /// An open call.
     pub fn call(&self, id: CallId) -> Option<&OpenCall> {
         self.open.value(&id)
+    }
+
+    /// All of them, oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = &OpenCall> {
+        self.open.keys().filter_map(|id| self.open.value(id))
     }
 
     /// An open call, to be changed.

@@ -44,8 +44,8 @@ impl Outcome {
     }
 }
 
-/// The outcome that an answer means, with the error's code.
-pub fn of_answer(message: &Message) -> (Outcome, Option<i64>) {
+/// The outcome that an answer to a request of this method means, with the error's code.
+pub fn of_answer(method: &str, message: &Message) -> (Outcome, Option<i64>) {
     if message.shape() == Shape::Error {
         return (Outcome::RpcError, error_code(message));
     }
@@ -53,6 +53,8 @@ pub fn of_answer(message: &Message) -> (Outcome, Option<i64>) {
         return (Outcome::ToolError, None);
     }
     let outcome = match message.string(Member::ResultType) {
+        // Their answers hold a task, and make none.
+        _ if method.starts_with("tasks/") => Outcome::Ok,
         Some("input_required") => Outcome::InputRequired,
         Some("task") => Outcome::Task,
         _ if message.member(Member::TaskId).is_some() => Outcome::Task,
@@ -85,17 +87,20 @@ mod tests {
     #[test]
     fn a_tools_own_failure_is_not_a_protocol_error() {
         let failed = result(vec![(Member::IsError, Kept::Bool(true))]);
-        assert_eq!(of_answer(&failed), (Outcome::ToolError, None));
+        assert_eq!(of_answer("tools/call", &failed), (Outcome::ToolError, None));
         let fine = result(vec![(Member::IsError, Kept::Bool(false))]);
-        assert_eq!(of_answer(&fine), (Outcome::Ok, None));
+        assert_eq!(of_answer("tools/call", &fine), (Outcome::Ok, None));
     }
 
     #[test]
     fn interim_answers_are_not_final() {
         let interim = |kind: &str| result(vec![(Member::ResultType, Kept::String(kind.into()))]);
-        assert_eq!(of_answer(&interim("input_required")).0, Outcome::InputRequired);
-        assert_eq!(of_answer(&interim("task")).0, Outcome::Task);
-        assert_eq!(of_answer(&interim("complete")).0, Outcome::Ok);
+        assert_eq!(of_answer("tools/call", &interim("input_required")).0, Outcome::InputRequired);
+        assert_eq!(of_answer("tools/call", &interim("task")).0, Outcome::Task);
+        assert_eq!(of_answer("tools/call", &interim("complete")).0, Outcome::Ok);
+        let task = result(vec![(Member::TaskId, Kept::String("t".into()))]);
+        assert_eq!(of_answer("tools/call", &task).0, Outcome::Task);
+        assert_eq!(of_answer("tasks/get", &task).0, Outcome::Ok, "it makes none");
     }
 
     #[test]
@@ -105,7 +110,7 @@ mod tests {
             members: vec![(Member::ErrorCode, Kept::Number("-32602".into()))],
             ..Message::default()
         };
-        assert_eq!(of_answer(&error), (Outcome::RpcError, Some(-32602)));
+        assert_eq!(of_answer("tools/call", &error), (Outcome::RpcError, Some(-32602)));
         assert_eq!(of_status(502), Some((Outcome::HttpError, Some(502))));
         assert_eq!(of_status(200), None);
     }

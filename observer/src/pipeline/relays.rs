@@ -1,0 +1,180 @@
+//! Calls that pass on other calls: through a wrapper of stdio, `mcp-remote`, a gateway, one call of a tool crosses
+//! several hops, each of them a call of its own. The outermost is the call; the others are marked as its hops.
+//!
+//! A hop passes on a call when it is asked by the process that was asked that call, or by a descendant of it, while
+//! that call is open, with the same method, subject and arguments. A gateway may put something in front of names.
+
+use std::collections::VecDeque;
+
+use super::Pipeline;
+use super::completion::Ended;
+use super::connection::Label;
+use super::health::Stage;
+use super::input::ProcessId;
+use super::limits::Table;
+use super::mcp::meta::Subject;
+use super::observation::{Call, Hop, Relay};
+use super::pairing::scope::hash;
+use super::pairing::{CallId, OpenCall, Relayed};
+use super::reassembly::twin::{ConnectionId, End};
+
+/// Generations between the process that was asked and the one that asks on.
+const ANCESTORS: usize = 8;
+
+/// What is needed to see that a call passes on another.
+#[derive(Debug)]
+pub(super) struct Relays {
+    /// Open calls by who was asked what; closed ones are left until the next is added.
+    asked: Table<u64, VecDeque<CallId>>,
+    /// Processes by their parents.
+    parents: Table<u32, u32>,
+    /// Hops that have ended, by the open call that they pass on.
+    hops: Table<CallId, Vec<Hop>>,
+    each: usize,
+}
+
+impl Relays {
+    /// For so many calls and processes, and of each process so many calls of one kind.
+    pub(super) fn new(calls: usize, processes: usize, each: usize) -> Self {
+        Self { asked: Table::new(calls), parents: Table::new(processes), hops: Table::new(calls), each }
+    }
+
+    /// `parent` is the parent of `process`.
+    pub(super) fn see(&mut self, process: ProcessId, parent: u32) {
+        let _ = self.parents.insert(process.pid, parent);
+    }
+
+    fn add(&mut self, key: u64, call: CallId, is_open: impl Fn(&CallId) -> bool) {
+        let Some(known) = self.asked.value_mut(&key) else {
+            let _ = self.asked.insert(key, VecDeque::from([call]));
+            return;
+        };
+        known.retain(is_open);
+        if known.len() >= self.each {
+            known.pop_front();
+        }
+        known.push_back(call);
+        self.asked.renew(&key);
+    }
+}
+
+impl Pipeline {
+    /// A request has come: it may pass on one that is open, and others may pass it on.
+    pub(super) fn follow_hop(&mut self, id: CallId) {
+        let Some(call) = self.calls.call(id) else { return };
+        let on = call.connection;
+        if self.connections.value(&on).is_some_and(|on| self.is_shown_by_the_server(on)) {
+            return; // it comes again, from the other end
+        }
+        let (asker, asked) = (self.process_at(on, call.asker), self.process_at(on, call.asker.other()));
+        let outer = asker.and_then(|asker| self.passed_on(call, asker, asked));
+        if let Some(asked) = asked.filter(|asked| Some(*asked) != asker) {
+            for key in keys(call, asked.pid) {
+                self.relays.add(key, id, |open| self.calls.call(*open).is_some());
+            }
+        }
+        if let Some(outer) = &outer
+            && let Some(passed_on) = self.calls.call_mut(outer.call)
+        {
+            passed_on.hops = passed_on.hops.saturating_add(1);
+        }
+        if let Some(call) = self.calls.call_mut(id) {
+            call.relayed = outer;
+        }
+    }
+
+    /// What is shown of the call that `open` passes on.
+    pub(super) fn relay(&self, open: &OpenCall) -> Option<Relay> {
+        let relayed = open.relayed.as_ref()?;
+        let outer = self.calls.call(relayed.call);
+        let is_shown = outer.is_none_or(|outer| self.label(outer.connection) == Label::Mcp);
+        is_shown.then(|| Relay { at: relayed.at, id: relayed.id.clone() })
+    }
+
+    /// The hops of a call that ends.
+    pub(super) fn take_hops(&mut self, call: CallId) -> Vec<Hop> {
+        self.relays.hops.remove(&call).unwrap_or_default()
+    }
+
+    /// Makes a hop that has ended known to the call that it passes on.
+    pub(super) fn tell_hop(&mut self, ended: &Ended) {
+        let Some(outer) = ended.passes_on.filter(|outer| self.calls.call(*outer).is_some()) else { return };
+        let Call { server, transport, .. } = &ended.call;
+        let hop = Hop { server: server.clone(), transport: *transport, duration: ended.call.duration() };
+        match self.relays.hops.value_mut(&outer) {
+            Some(hops) if hops.len() < self.settings.limits.hops => hops.push(hop),
+            Some(_) => self.health.shed(Stage::Mcp, "hops"),
+            None => drop(self.relays.hops.insert(outer, vec![hop])),
+        }
+    }
+
+    /// The open call that a request of `asker` passes on: the first of those with the fewest hops.
+    fn passed_on(&self, inner: &OpenCall, asker: ProcessId, asked: Option<ProcessId>) -> Option<Relayed> {
+        // A child of the process that was asked may also be the one that asked it, as servers ask their clients.
+        let leads_on = |outer: &&OpenCall| {
+            self.process_at(outer.connection, outer.asker) != Some(asker)
+                && self.process_at(outer.connection, outer.asker.other()) != asked
+        };
+        let lineage = std::iter::successors(Some(asker.pid), |pid| {
+            self.relays.parents.value(pid).copied().filter(|parent| *parent > 1)
+        });
+        lineage.take(ANCESTORS).find_map(|pid| {
+            let candidates = keys(inner, pid).filter_map(|key| self.relays.asked.value(&key)).flatten();
+            let open = candidates.filter_map(|call| self.calls.call(*call));
+            let outer = open
+                .filter(|outer| agree(outer, inner))
+                .filter(leads_on)
+                .min_by_key(|outer| (outer.hops, outer.number))?;
+            Some(Relayed {
+                call: outer.number,
+                at: outer.sent_at.unwrap_or(outer.first_byte.at),
+                id: outer.id.clone(),
+            })
+        })
+    }
+
+    fn process_at(&self, id: ConnectionId, end: End) -> Option<ProcessId> {
+        let connection = self.connections.value(&id)?;
+        connection.process(end).or_else(|| {
+            let place = connection.socket?;
+            let own = place.end?;
+            // A TLS object is at end A; the socket's far end is its end B.
+            let on_socket = if end == End::A { own } else { own.other() };
+            self.connections.value(&place.connection)?.process(on_socket)
+        })
+    }
+}
+
+/// Under which calls that are asked of a process are kept: by their subject, and by their arguments.
+fn keys(call: &OpenCall, pid: u32) -> impl Iterator<Item = u64> {
+    let about = (pid, &call.method, call.direction);
+    let by_subject = hash(&(about, name(call)));
+    let by_arguments = call.ties.arguments.map(|arguments| hash(&(about, arguments, ())));
+    std::iter::once(by_subject).chain(by_arguments)
+}
+
+/// Whether two requests ask for the same.
+fn agree(outer: &OpenCall, inner: &OpenCall) -> bool {
+    let same_arguments = match (outer.ties.arguments, inner.ties.arguments) {
+        (Some(outer), Some(inner)) => outer == inner,
+        (None, _) | (_, None) => true,
+    };
+    let same_subject = match (name(outer), name(inner)) {
+        (Some(outer), Some(inner)) => outer == inner || is_prefixed(outer, inner),
+        (outer, inner) => outer == inner,
+    };
+    outer.method == inner.method && outer.direction == inner.direction && same_arguments && same_subject
+}
+
+/// Whether a name is another one with something in front of it, as gateways do to tell servers apart.
+fn is_prefixed(prefixed: &str, name: &str) -> bool {
+    let before = prefixed.strip_suffix(name).and_then(|before| before.chars().next_back());
+    before.is_some_and(|last| !last.is_alphanumeric())
+}
+
+fn name(call: &OpenCall) -> Option<&str> {
+    match call.subject.as_ref()? {
+        Subject::Tool(name) | Subject::Prompt(name) => Some(name),
+        Subject::Resource(uri) => Some(uri.reveal()),
+    }
+}

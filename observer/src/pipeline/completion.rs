@@ -74,7 +74,7 @@ impl Pipeline {
         self.note_answered(&open, answer);
         let whole = open.whole && answer.message.whole && !damaged;
         let id_read = !answer.message.id_inferred && answer.message.id != MessageId::Absent;
-        let certainty = match (whole, id_read && !open.inferred && !answer.envelope.may_be_two) {
+        let certainty = match (whole, id_read && !open.inferred && !answer.envelope.end_unseen) {
             (true, _) => Certainty::Whole,
             (false, true) => Certainty::TimesOnly,
             (false, false) => Certainty::Inferred,
@@ -191,7 +191,7 @@ impl Pipeline {
             answer_sent_at = flow.sent_at(envelope.last_byte).or(local.then_some(envelope.last_byte.at));
             answer_received_at = flow.received_at(envelope.last_byte);
             // The beginning of a text whose end has the id may be that of another.
-            let begins_here = !(envelope.may_be_two && message.is_none_or(|message| message.id_inferred));
+            let begins_here = !(envelope.end_unseen && message.is_none_or(|message| message.id_inferred));
             let first = flow.received_at(envelope.first_byte).filter(|_| begins_here);
             first_answer_at = first_answer_at.or(first);
         }

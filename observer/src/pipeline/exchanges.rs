@@ -20,7 +20,7 @@ impl Pipeline {
         let status = exchange.response.as_ref().map_or(0, |response| response.status);
         let failed = outcome::of_status(status);
         let carrier = Carrier::HttpBody;
-        let envelope = Envelope { first_byte: last_byte, last_byte, carrier, bytes: 0, may_be_two: false };
+        let envelope = Envelope { first_byte: last_byte, last_byte, carrier, bytes: 0, end_unseen: false };
         for call in self.calls_of(id, exchange.number) {
             match failed {
                 // The client sends it again, elsewhere.

@@ -8,9 +8,9 @@ use super::health::Stage;
 use super::input::{Direction, Event, EventBody, Identity, Input, ProcessId, StreamId};
 use super::observation::{self, Observation, Outcome};
 use super::reader::{Envelope, Found, Kind};
-use super::reassembly::Piece;
 use super::reassembly::stream::Moved;
 use super::reassembly::twin::{ConnectionId, End, Place};
+use super::reassembly::{Mark, Piece};
 use super::time::Timestamp;
 use super::transport::Carrier;
 
@@ -232,8 +232,8 @@ impl Pipeline {
             if let Piece::Data { data, .. } = piece {
                 *unread += data.len() as u64;
             }
-            if let Piece::Gap { at, .. } = piece {
-                ids.tear(at);
+            if let Piece::Gap { at, position, missing } = piece {
+                ids.tear(Mark { at, position: position.saturating_add(missing) });
             }
             if *may_skip && matches!(piece, Piece::Gap { .. }) {
                 // The kernel skipped bytes as it was told to, and found something that it wants looked at.

@@ -123,7 +123,7 @@ impl Pipeline {
             trace: meta::trace(message),
             first_byte: envelope.first_byte,
             sent_at: flow.sent_at(envelope.first_byte),
-            received_at: flow.received_at(envelope.last_byte).filter(|_| !envelope.may_be_two),
+            received_at: flow.received_at(envelope.last_byte).filter(|_| !envelope.end_unseen),
             request_bytes: envelope.bytes,
             whole: message.whole,
             inferred: message.id_inferred,

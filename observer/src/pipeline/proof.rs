@@ -5,6 +5,7 @@
 //!
 //! * **What was read was said.** A member that stands before a hole is the message's own; one that is in the hole is
 //!   absent, never guessed.
+//! * **What is in a hole has no time.** A text that ends in one is `inferred`.
 //! * **Only a frame that says how long it is goes on behind a hole** (an HTTP body, a chunk, a message of WebSocket).
 //!   The end of a line may be that of another message: the call whose answer it may end is `inferred`, and a request
 //!   has no time at which it was received.
@@ -19,6 +20,7 @@ use super::jsonrpc::{Message, MessageId};
 use super::pairing::scope::{AskedBy, Scope};
 use super::pairing::{CallId, OpenCall};
 use super::reader::Envelope;
+use super::reassembly::Mark;
 use super::reassembly::stdio_pair::Wire;
 use super::reassembly::twin::{ConnectionId, End};
 
@@ -32,7 +34,7 @@ impl Pipeline {
     /// Whether a request may have been lost that came after this one and had the same id.
     fn may_be_of_another(&self, open: &OpenCall) -> bool {
         let way = self.connections.value(&open.connection).map(|asked| asked.way(open.asker.other()));
-        way.is_some_and(|way| way.ids.may_have_repeated(open.first_byte.at))
+        way.is_some_and(|way| way.ids.may_have_repeated_behind(open.first_byte.position))
     }
 
     /// The same for an answer that is found by its session, on whatever connection the request came.
@@ -42,7 +44,7 @@ impl Pipeline {
             return false;
         };
         let ids = if by == AskedBy::Server { session.server_ids } else { session.client_ids };
-        ids.may_have_repeated(open.first_byte.at)
+        ids.may_have_repeated_since(open.first_byte.at)
     }
 
     /// Bytes towards `to` are missing: requests may have been in them that belong to the connection's HTTP session.
@@ -53,7 +55,7 @@ impl Pipeline {
             return;
         };
         let ids = if by_client { &mut session.client_ids } else { &mut session.server_ids };
-        ids.tear(self.now);
+        ids.tear(Mark { at: self.now, position: 0 });
     }
 
     /// The one open call on these wires that an answer with a hole can belong to. Its id was not read where it stands,

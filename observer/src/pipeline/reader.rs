@@ -26,8 +26,8 @@ pub struct Envelope {
     pub carrier: Carrier,
     /// Size of the text.
     pub bytes: u64,
-    /// A hole is in it, and nothing tells how long it is: its end may be that of another text.
-    pub may_be_two: bool,
+    /// Its end is in a hole or did not come; or a hole is in it and nothing tells how long it is, so that its end may be another's.
+    pub end_unseen: bool,
 }
 
 /// What was found in a flow.
@@ -123,6 +123,10 @@ struct Text {
     first_byte: Option<Mark>,
     bytes: u64,
     has_hole: bool,
+    /// The last of it is a hole.
+    ends_in_hole: bool,
+    /// The rest of it was not decoded.
+    is_given_up: bool,
     /// The beginning of a text that is not JSON: the address of an endpoint event.
     plain: Vec<u8>,
     plain_limit: usize,
@@ -277,6 +281,8 @@ impl Text {
             first_byte: None,
             bytes: 0,
             has_hole: false,
+            ends_in_hole: false,
+            is_given_up: false,
             plain: Vec::new(),
             plain_limit: limits.kept_bytes,
         }
@@ -296,13 +302,19 @@ impl Text {
             self.plain.extend_from_slice(bytes.get(..room.min(bytes.len())).unwrap_or_default());
         }
         self.bytes += bytes.len() as u64;
+        self.ends_in_hole = false;
         self.skim.push(bytes);
     }
 
     fn reset(&mut self) {
         self.skim.finish();
         self.first_byte = None;
-        (self.bytes, self.has_hole) = (0, false);
+        self.forget_content();
+    }
+
+    fn forget_content(&mut self) {
+        self.bytes = 0;
+        (self.has_hole, self.ends_in_hole, self.is_given_up) = (false, false, false);
         self.plain.clear();
     }
 
@@ -316,12 +328,12 @@ impl Text {
                 out.push(Found::Fault(fault));
             }
             let ends_by_itself = matches!(carrier, Carrier::StdioLine | Carrier::SseEvent { .. });
-            let may_be_two = self.has_hole && ends_by_itself;
-            let envelope = Envelope { first_byte, last_byte, carrier, bytes: self.bytes, may_be_two };
+            let is_cut = skimmed.fault == Some("cut") && !self.is_given_up;
+            let end_unseen = is_cut || self.ends_in_hole || self.has_hole && ends_by_itself;
+            let envelope = Envelope { first_byte, last_byte, carrier, bytes: self.bytes, end_unseen };
             out.push(Found::Text(Box::new(envelope), skimmed.messages));
         }
-        (self.bytes, self.has_hole) = (0, false);
-        self.plain.clear();
+        self.forget_content();
     }
 }
 
@@ -366,7 +378,11 @@ impl Frames for Sink<'_> {
             Frame::Text(bytes) => self.text.push(bytes),
             Frame::Gap(missing) => {
                 self.text.bytes = self.text.bytes.saturating_add(missing);
-                self.text.has_hole = true;
+                // Bytes that came and were not decoded are no hole: their end has a time.
+                let text = &mut *self.text;
+                let flag = if missing == 0 { &mut text.is_given_up } else { &mut text.ends_in_hole };
+                *flag = true;
+                text.has_hole |= missing > 0;
                 self.text.skim.gap(missing);
             }
             Frame::End { last_byte, carrier } => self.text.end(last_byte, carrier, self.out),

@@ -139,6 +139,11 @@ fn merge(one: Call, other: Call) -> Call {
     let rank = |call: &Call| (is_answered(call.outcome), std::cmp::Reverse(call.certainty));
     let surer = if rank(&second) > rank(&first) { &second } else { &first };
     let (outcome, error_code) = (surer.outcome, surer.error_code);
+    let has_concluded_times = [(&first, first.client_duration), (&second, second.server_duration)]
+        .iter()
+        .any(|(half, times)| half.certainty == Certainty::Inferred && times.is_some());
+    let certainty =
+        if has_concluded_times { Certainty::Inferred } else { first.certainty.min(second.certainty) };
     Call {
         at: first.at.min(second.at),
         outcome,
@@ -153,7 +158,7 @@ fn merge(one: Call, other: Call) -> Call {
         subject: first.subject.or(second.subject),
         trace: first.trace.or(second.trace),
         progress: first.progress.max(second.progress),
-        certainty: better(first.certainty, second.certainty),
+        certainty,
         response_bytes: first.response_bytes.max(second.response_bytes),
         span: first.span.merge(second.span),
         headers: if first.headers.reveal().0.is_empty() { second.headers } else { first.headers },
@@ -175,10 +180,6 @@ fn merge_links(first: Links, second: Links) -> Links {
 
 const fn is_answered(outcome: Outcome) -> bool {
     !matches!(outcome, Outcome::Abandoned | Outcome::Expired | Outcome::Cancelled)
-}
-
-fn better(one: Certainty, other: Certainty) -> Certainty {
-    one.min(other)
 }
 
 fn merge_peer(near: Peer, far: Peer) -> Peer {

@@ -8,6 +8,7 @@ mod http;
 mod http2;
 mod http_rules;
 mod namespaces;
+mod proof;
 mod relays;
 mod rounds;
 mod rules;

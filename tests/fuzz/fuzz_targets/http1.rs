@@ -2,12 +2,5 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use mcp_observer::pipeline::limits::Limits;
-use mcp_observer::pipeline::transport::http1::{Requests, Responses};
 
-fuzz_target!(|input: &[u8]| {
-    // Small, so that inputs reach it.
-    let limits = Limits { http_head_bytes: 256, ..Limits::default() };
-    laws::check(input, || Requests::new(&limits), |requests, piece, log| requests.push(piece, log));
-    laws::check(input, || Responses::new(&limits), |responses, piece, log| responses.push(piece, log));
-});
+fuzz_target!(|input: &[u8]| fuzz::targets::http1(input));

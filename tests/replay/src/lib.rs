@@ -3,6 +3,7 @@
 pub mod captures;
 pub mod cases;
 pub mod isolate;
+pub mod memory;
 pub mod messages;
 pub mod model;
 pub mod observe;

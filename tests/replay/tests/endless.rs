@@ -3,6 +3,7 @@
 use mcp_observer::pipeline::input::Input;
 use mcp_observer::pipeline::limits::HOSTILE_BYTES;
 use mcp_observer::pipeline::{Pipeline, Settings};
+use replay::memory::peak_bytes;
 use replay::messages as m;
 use replay::scenario::{ProcessSpec, Scenario, Wires};
 
@@ -97,11 +98,4 @@ impl Feed {
             while self.pipeline.next_verdict().is_some() {}
         }
     }
-}
-
-/// The most memory that this process ever had.
-fn peak_bytes() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
-    line.trim().trim_end_matches("kB").trim().parse::<u64>().expect("a number") << 10
 }

@@ -1,13 +1,13 @@
 //! Bytes that are meant to eat memory: what the process takes for them is measured. One test, for memory is the
 //! process's.
 
-use std::fs;
 use std::net::SocketAddr;
 
 use mcp_observer::pipeline::input::{Direction, Event, EventBody, Identity, Input, ProcessId, StreamId};
 use mcp_observer::pipeline::limits::{Budget, Limits};
 use mcp_observer::pipeline::time::Timestamp;
 use mcp_observer::pipeline::{Pipeline, Settings};
+use replay::memory::resident_bytes;
 use replay::wire::{self, Http2};
 
 /// Connections that each do the same at once.
@@ -68,7 +68,7 @@ const ATTACKS: &[Attack] = &[
 #[test]
 fn memory_stays_within_its_bound() {
     for (name, bytes) in ATTACKS {
-        let before = resident();
+        let before = resident_bytes();
         let budget = || Budget::new(BUDGET);
         let limits = Limits { buffers: budget(), decoders: budget(), ..Limits::default() };
         let mut pipeline = Pipeline::new(Settings { limits, payloads: false });
@@ -83,10 +83,10 @@ fn memory_stays_within_its_bound() {
             while pipeline.next().is_some() {}
             while pipeline.next_verdict().is_some() {}
             if number % 50 == 0 {
-                peak = peak.max(resident());
+                peak = peak.max(resident_bytes());
             }
         }
-        let taken = peak.max(resident()).saturating_sub(before);
+        let taken = peak.max(resident_bytes()).saturating_sub(before);
         assert!(taken < ALL, "{name}: {} KiB, more than {} KiB", taken >> 10, ALL >> 10);
     }
 }
@@ -106,12 +106,4 @@ fn receive(pipeline: &mut Pipeline, number: u64, position: u64, data: &[u8]) {
 fn feed(pipeline: &mut Pipeline, body: EventBody<'_>) {
     let process = ProcessId { pid: 1, started_ns: 1 };
     pipeline.feed(Input::Seen(Event { at: Timestamp::from_nanos(1), process, body }));
-}
-
-/// Memory of this process, in bytes.
-fn resident() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").expect("proc is there");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a size");
-    let kib: u64 = line.trim().trim_end_matches(" kB").trim().parse().expect("a number");
-    kib << 10
 }

@@ -6,13 +6,14 @@ use mcp_observer::pipeline::input::Input;
 use mcp_observer::pipeline::observation::{Call, Certainty, Observation};
 use mcp_observer::pipeline::{Pipeline, Settings};
 use observer_common::record::{RecordHeader, RecordKind};
+use replay::memory::peak_bytes;
 use replay::messages::{call, initialize, initialized, line};
 use replay::scenario::{ProcessSpec, Scenario};
 
 /// Bytes of one read.
 const READ: usize = 65_536;
 /// What the pipeline may need more than before: its buffers, not the message.
-const MOST_GROWTH_KB: u64 = 4096;
+const MOST_GROWTH: u64 = 4 << 20;
 
 /// One test, since the peak is the process's. The shorter comes first: a peak before hides what comes after.
 #[test]
@@ -43,12 +44,12 @@ fn is_read_without_being_held(size: usize, before: &str, part: &str, behind: &st
     let mut headers = ways.map(|kind| {
         records.iter().rfind(|record| record.header.kind == kind as u16).expect("bytes have moved").header
     });
-    let peak_before = peak_kb();
+    let peak_before = peak_bytes();
     for portion in parts.as_bytes().chunks(READ).cycle().take(reads) {
         reader.move_on(&mut headers, portion);
     }
-    let growth = peak_kb() - peak_before;
-    assert!(growth <= MOST_GROWTH_KB, "the pipeline took {growth} kB more for a message of {size} bytes");
+    let growth = peak_bytes() - peak_before;
+    assert!(growth <= MOST_GROWTH, "the pipeline took {growth} bytes more for a message of {size} bytes");
     reader.move_on(&mut headers, format!("{behind}}}\n").as_bytes());
     reader.pipeline.finish(mcp_observer::pipeline::time::Timestamp::from_nanos(u64::MAX / 2));
     reader.drain();
@@ -91,11 +92,4 @@ impl Reader {
             }
         }
     }
-}
-
-/// The most memory that this process ever had.
-fn peak_kb() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
-    line.trim().trim_end_matches("kB").trim().parse().expect("a number")
 }

@@ -10,10 +10,15 @@ const CALLS: usize = 400;
 const ALL_CALLS: usize = if cfg!(debug_assertions) { 20_000 } else { 1_000_000 };
 /// Failing worlds that are told of.
 const MOST_TOLD: usize = 5;
+/// Worlds whose losses once led to something wrong: each for another reason. Part of every run.
+const LOST_WRONGLY: &[u64] = &[
+    90, 122, 156, 165, 199, 239, 292, 341, 426, 430, 441, 492, 553, 590, 1360, 1366, 1628, 1741, 1777, 1950,
+    2131, 2425,
+];
 
 #[test]
 fn without_loss_every_call_is_seen_once_and_right() {
-    run("exact", |world, _| {
+    run("exact", &[], |world, _| {
         let seen = judge::observe(&world.capture.records);
         judge::exact(world, &seen)
     });
@@ -21,7 +26,7 @@ fn without_loss_every_call_is_seen_once_and_right() {
 
 #[test]
 fn with_losses_no_answer_is_credited_to_another_call_and_nothing_is_invented() {
-    run("lossy", |world, seed| {
+    run("lossy", LOST_WRONGLY, |world, seed| {
         let places = lost_places(world, seed);
         let records = &world.capture.records;
         let kept = records.iter().enumerate().filter(|(place, _)| !places.contains(place));
@@ -47,9 +52,11 @@ fn lost_places(world: &World, seed: u64) -> Vec<usize> {
 }
 
 /// Judges worlds until there were enough calls; a failure names the seed that makes the same world again.
-fn run(what: &str, judge: impl Fn(&World, u64) -> Result<(), String>) {
+fn run(what: &str, always: &[u64], judge: impl Fn(&World, u64) -> Result<(), String>) {
     let only = std::env::var("MODEL_SEED").ok().map(|seed| seed.parse::<u64>().expect("a number"));
-    let seeds = only.map_or(0..(ALL_CALLS / CALLS) as u64, |seed| seed..seed + 1);
+    let all = (ALL_CALLS / CALLS) as u64;
+    let others = always.iter().copied().filter(|seed| *seed >= all);
+    let seeds: Vec<u64> = only.map_or_else(|| (0..all).chain(others).collect(), |seed| vec![seed]);
     let (mut calls, mut failed) = (0, Vec::new());
     for seed in seeds {
         let world = world(seed, CALLS);

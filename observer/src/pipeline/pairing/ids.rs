@@ -6,12 +6,13 @@
 
 use super::scope::hash;
 use crate::pipeline::jsonrpc::Id;
+use crate::pipeline::reassembly::Mark;
 use crate::pipeline::time::Timestamp;
 
 /// The ids that one side has used, and when requests of it may have been lost.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Ids {
-    torn_at: Option<Timestamp>,
+    torn: Option<Mark>,
     number: Option<u64>,
     text: Option<(u64, u64)>,
     may_repeat: bool,
@@ -38,18 +39,23 @@ impl Ids {
     }
 
     /// Bytes were found missing in which requests may have been.
-    pub const fn tear(&mut self, at: Timestamp) {
-        self.torn_at = Some(at);
+    pub const fn tear(&mut self, end: Mark) {
+        self.torn = Some(end);
     }
 
     /// Whether no request can have been lost.
     pub const fn are_all(&self) -> bool {
-        self.torn_at.is_none()
+        self.torn.is_none()
     }
 
-    /// Whether a request that came `since` may have been lost that had the id of an earlier one.
-    pub fn may_have_repeated(&self, since: Timestamp) -> bool {
-        self.may_repeat && self.torn_at >= Some(since)
+    /// Whether a request behind this place of the flow may have been lost that had the id of the one there.
+    pub fn may_have_repeated_behind(&self, position: u64) -> bool {
+        self.may_repeat && self.torn.is_some_and(|end| end.position > position)
+    }
+
+    /// The same for all that came since then, on several flows.
+    pub fn may_have_repeated_since(&self, at: Timestamp) -> bool {
+        self.may_repeat && self.torn.is_some_and(|end| end.at >= at)
     }
 }
 
@@ -70,10 +76,10 @@ mod tests {
             let is_text = text.len() < id.len();
             seen.note(&if is_text { Id::String(text.into()) } else { Id::Number(text.into()) });
         }
-        let never_torn = seen.may_have_repeated(Timestamp::default());
-        seen.tear(Timestamp::default());
-        assert!(!never_torn, "nothing was lost");
-        seen.may_have_repeated(Timestamp::default())
+        assert!(!seen.may_have_repeated_behind(0), "nothing was lost");
+        seen.tear(Mark { at: Timestamp::default(), position: 9 });
+        assert!(!seen.may_have_repeated_behind(9), "nothing was lost since");
+        seen.may_have_repeated_behind(8)
     }
 
     #[test]

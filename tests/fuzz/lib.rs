@@ -1,0 +1,4 @@
+//! What the fuzz targets check, without the fuzzer.
+
+pub mod laws;
+pub mod targets;

@@ -100,6 +100,8 @@ pub enum RecordKind {
     ContainerSeen = 40,
     /// What is known of a pod. Payload: JSON, see `capture::host::identity`.
     PodSeen = 41,
+    /// What `process` takes. Payload: [`ProcessUsage`](crate::process::ProcessUsage).
+    ProcessUsage = 38,
 }
 
 impl RecordKind {
@@ -119,6 +121,7 @@ impl RecordKind {
             37 => Self::Time,
             40 => Self::ContainerSeen,
             41 => Self::PodSeen,
+            38 => Self::ProcessUsage,
             _ => return None,
         })
     }

@@ -24,6 +24,8 @@ pub struct StreamState {
     pub inode: u64,
     /// How many decisions, on any stream, the agent had made when those on this one were last looked for.
     pub looked_at: u64,
+    /// While nothing is recorded: the kernel's ticks at `last_seen_ns`, coarsely.
+    pub last_seen_tick: u64,
     /// A [`Verdict`](crate::stream::Verdict).
     pub verdict: u32,
     /// A [`StreamKind`](crate::stream::StreamKind).
@@ -81,9 +83,9 @@ impl StreamSummary {
             last_seen_ns: words[2],
             closed_ns: words[6],
             inode: words[8],
-            verdict: half(words[10], 0),
-            kind: half(words[10], 4),
-            owner: half(words[13], 0),
+            verdict: half(words[11], 0),
+            kind: half(words[11], 4),
+            owner: half(words[14], 0),
         }
     }
 }
@@ -95,8 +97,8 @@ const fn half(word: u64, at: usize) -> u32 {
 }
 
 const _: () = {
-    assert!(STATE_WORDS == 14, "the words of `from_words` follow the layout");
+    assert!(STATE_WORDS == 15, "the words of `from_words` follow the layout");
     assert!(core::mem::offset_of!(StreamState, closed_ns) == 6 * 8);
-    assert!(core::mem::offset_of!(StreamState, verdict) == 10 * 8);
-    assert!(core::mem::offset_of!(StreamState, owner) == 13 * 8);
+    assert!(core::mem::offset_of!(StreamState, verdict) == 11 * 8);
+    assert!(core::mem::offset_of!(StreamState, owner) == 14 * 8);
 };

@@ -3,7 +3,6 @@
 //! Its buffers are found by the iterator that it has advanced, so nothing is kept from its beginning. These functions
 //! are below all system calls and below `io_uring`.
 
-use aya_ebpf::helpers::generated::bpf_get_current_pid_tgid;
 use observer_common::loss::LossCause;
 use observer_common::stream::StreamKind;
 
@@ -13,7 +12,7 @@ use crate::process;
 use crate::settings::*;
 use crate::streams::Object;
 use crate::syscall::{self, Arguments};
-use crate::user_copy::kernel;
+use crate::user_copy::{Caller, kernel};
 
 const MSG_OOB: u64 = 0x1;
 pub const MSG_PEEK: u64 = 0x2;
@@ -77,9 +76,7 @@ fn on_object<const LOOP: bool>(
     direction: Direction,
     flags: Flags,
 ) {
-    if is_own(object, direction) {
-        return;
-    }
+    let Some(caller) = observed(object, direction) else { return };
     if result <= 0 {
         if direction == Direction::Received && (result < 0 || iov::has_room(iterator)) {
             moved::end_of_object(object);
@@ -92,7 +89,7 @@ fn on_object<const LOOP: bool>(
     } else {
         Bytes::behind::<LOOP>(iterator, len).unwrap_or(Bytes::gap(LossCause::UserMemoryFault))
     };
-    moved::on_object::<LOOP>(object, &Moved { direction, len, bytes, messages_at: 0, messages: 0 });
+    moved::on_object::<LOOP>(object, &Moved { direction, len, bytes, messages_at: 0, messages: 0, caller });
 }
 
 /// `inet_sendpage` and `unix_stream_sendpage`: `(struct socket *, struct page *, int, size_t, int)`, before 6.5.
@@ -154,8 +151,8 @@ fn to_pipe<const LOOP: bool>(object: Option<Object>, result: i64) {
 /// Bytes moved that are in no memory of the process.
 #[inline(always)]
 pub fn spliced<const LOOP: bool>(object: &Object, direction: Direction, len: u64) {
-    if !is_own(object, direction) {
-        moved::spliced::<LOOP>(object, direction, len);
+    if let Some(caller) = observed(object, direction) {
+        moved::spliced::<LOOP>(object, direction, len, caller);
     }
 }
 
@@ -173,13 +170,15 @@ pub fn mapped(area: u64) {
     }
 }
 
-/// Whether this is the observer itself. What it prints is never looked at.
+/// The current thread, unless it is one of the observer. What that prints is never looked at.
 #[inline(always)]
-pub fn is_own(object: &Object, direction: Direction) -> bool {
-    // SAFETY: no conditions.
-    let is_own = (unsafe { bpf_get_current_pid_tgid() } >> 32) as u32 == SELF_PID.load();
-    if is_own && direction == Direction::Sent {
+pub fn observed(object: &Object, direction: Direction) -> Option<Caller> {
+    let caller = Caller::current();
+    if caller.pid() != SELF_PID.load() {
+        return Some(caller);
+    }
+    if direction == Direction::Sent {
         moved::never_look(object);
     }
-    is_own
+    None
 }

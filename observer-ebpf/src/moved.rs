@@ -1,6 +1,6 @@
 //! One body for "so many bytes moved on this stream", whatever noticed it: positions, verdict, records.
 
-use aya_ebpf::helpers::generated::{bpf_get_current_pid_tgid, bpf_ktime_get_boot_ns};
+use aya_ebpf::helpers::generated::{bpf_jiffies64, bpf_ktime_get_boot_ns};
 use observer_common::loss::LossCause;
 use observer_common::record::RecordKind;
 use observer_common::stream::{StreamKind, Verdict};
@@ -14,7 +14,7 @@ use crate::iov::{Bytes, Segment};
 use crate::maps::STREAMS;
 use crate::quick;
 use crate::streams::{self, Object};
-use crate::user_copy::user_bytes;
+use crate::user_copy::{Caller, user_bytes};
 use crate::verdict::{self, Head, Treatment};
 
 /// Which way bytes moved.
@@ -53,12 +53,13 @@ pub struct Moved {
     /// Messages after the first, in user memory.
     pub messages_at: u64,
     pub messages: u64,
+    /// Who moved them.
+    pub caller: Caller,
 }
 
 /// A call on a stream, with the positions of its bytes given out.
 struct Noticed {
     state: &'static mut StreamState,
-    at_ns: u64,
     position: u64,
     /// The bytes themselves are recorded: those that were received, and those whose receipt nobody here sees.
     is_wanted: bool,
@@ -72,23 +73,23 @@ fn notice<const LOOP: bool>(object: &Object, direction: Direction, len: u64) -> 
         emit::lost(LossCause::StreamTableFull, 1, len);
         return None;
     };
-    // SAFETY: no conditions.
-    let at_ns = unsafe { bpf_ktime_get_boot_ns() };
-    touch(state, at_ns);
+    if state.ended != 0 {
+        again(state);
+    }
     if state.inode == 0 {
         state.inode = object.inode_number();
     }
     verdict::apply_decision(state, &object.stream);
     let position = advance::<LOOP>(state, direction, len);
     let is_wanted = direction == Direction::Received || nearness(state, object) == Nearness::Remote;
-    Some(Noticed { state, at_ns, position, is_wanted })
+    Some(Noticed { state, position, is_wanted })
 }
 
 /// Records that a call moved bytes on an object.
 #[inline(always)]
 pub fn on_object<const LOOP: bool>(object: &Object, moved: &Moved) {
     let Some(noticed) = notice::<LOOP>(object, moved.direction, moved.len) else { return };
-    let Noticed { state, at_ns, position, is_wanted } = noticed;
+    let Noticed { state, position, is_wanted } = noticed;
     let charge = moved.direction == Direction::Received || object.kind != StreamKind::Pipe;
     let treatment = if moved.bytes.gap == 0 {
         let head =
@@ -98,8 +99,10 @@ pub fn on_object<const LOOP: bool>(object: &Object, moved: &Moved) {
         verdict::of_gap(state)
     };
     if treatment == Treatment::Skip {
-        return;
+        return passed_by(state, moved.caller);
     }
+    let at_ns = now();
+    used(state, at_ns, moved.caller);
     if treatment == Treatment::Record
         && state.opened != 0
         && quick::record::<LOOP>(object.stream, moved, position, at_ns, is_wanted)
@@ -129,13 +132,16 @@ pub fn on_object<const LOOP: bool>(object: &Object, moved: &Moved) {
 /// Records that `len` bytes moved on an object that are in no memory of the process. There is nothing to copy, and so
 /// no loop that the verifier would have to walk through once more.
 #[inline(always)]
-pub fn spliced<const LOOP: bool>(object: &Object, direction: Direction, len: u64) {
+pub fn spliced<const LOOP: bool>(object: &Object, direction: Direction, len: u64, caller: Caller) {
     let Some(noticed) = notice::<LOOP>(object, direction, len) else { return };
-    let Noticed { state, at_ns, position, is_wanted } = noticed;
+    let Noticed { state, position, is_wanted } = noticed;
     if verdict::of_gap(state) != Treatment::Record {
-        return;
+        return passed_by(state, caller);
     }
-    let moved = Moved { direction, len, bytes: Bytes::gap(LossCause::Spliced), messages_at: 0, messages: 0 };
+    let at_ns = now();
+    used(state, at_ns, caller);
+    let bytes = Bytes::gap(LossCause::Spliced);
+    let moved = Moved { direction, len, bytes, messages_at: 0, messages: 0, caller };
     let Some(call) = call::begin(&moved, object.stream, position, at_ns) else { return };
     open(state, call, object);
     if is_wanted {
@@ -163,16 +169,15 @@ pub fn end_of_object(object: &Object) {
         return;
     }
     state.ended = 1;
-    // SAFETY: no conditions.
-    let now = unsafe { bpf_ktime_get_boot_ns() };
     let nothing = Moved {
         direction: Direction::Received,
         len: 0,
         bytes: Bytes::buffer(0, 0),
         messages_at: 0,
         messages: 0,
+        caller: Caller::current(),
     };
-    let Some(call) = call::begin(&nothing, object.stream, state.received, now) else { return };
+    let Some(call) = call::begin(&nothing, object.stream, state.received, now()) else { return };
     call.header.kind = RecordKind::StreamEnded as u16;
     emit::count(call, 0);
     call::end();
@@ -196,12 +201,36 @@ pub fn never_look(object: &Object) {
 /// Notes that a stream is in use.
 #[inline(always)]
 pub fn touch(state: &mut StreamState, now: u64) {
-    state.last_seen_ns = now;
     if state.ended != 0 {
         again(state);
     }
+    used(state, now, Caller::current());
+}
+
+#[inline(always)]
+fn used(state: &mut StreamState, now: u64, caller: Caller) {
+    state.last_seen_ns = now;
+    state.owner = caller.pid();
+}
+
+/// Notes the use of a stream of which nothing is recorded. The clock costs as much as the rest of that, so it is only
+/// asked when the kernel's count of ticks has gone on: between a quarter of a second and three.
+#[inline(always)]
+fn passed_by(state: &mut StreamState, caller: Caller) {
+    const TICKS: u64 = 256;
     // SAFETY: no conditions.
-    state.owner = unsafe { (bpf_get_current_pid_tgid() >> 32) as u32 };
+    let tick = unsafe { bpf_jiffies64() } / TICKS;
+    if state.last_seen_tick != tick {
+        state.last_seen_tick = tick;
+        used(state, now(), caller);
+    }
+}
+
+/// Nanoseconds of `CLOCK_BOOTTIME`.
+#[inline(always)]
+fn now() -> u64 {
+    // SAFETY: no conditions.
+    unsafe { bpf_ktime_get_boot_ns() }
 }
 
 /// Something moves after the end: a named pipe has a writer again, or both ports and the socket's memory serve

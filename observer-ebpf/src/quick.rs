@@ -3,7 +3,7 @@
 //! What is special goes the long way, through `call` and `copy`: a stream that was not told of yet, several segments
 //! or messages, more bytes than a small record holds. Not for library probes, which have too little stack for this.
 
-use aya_ebpf::helpers::generated::{bpf_get_current_pid_tgid, bpf_get_smp_processor_id};
+use aya_ebpf::helpers::generated::bpf_get_smp_processor_id;
 use observer_common::loss::LossCause;
 use observer_common::process::ProcessKey;
 use observer_common::record::{LAYOUT, RecordHeader};
@@ -90,7 +90,6 @@ unsafe fn head<const TYPED: bool>(
     position: u64,
     now: u64,
 ) {
-    let ids = bpf_get_current_pid_tgid();
     let leader = of_task::<TYPED>(current_task::<TYPED>(), &TASK_GROUP_LEADER).unwrap_or(0);
     let started_ns = of_task::<TYPED>(leader, &TASK_START_BOOTTIME).unwrap_or(0);
     header.write(RecordHeader {
@@ -101,7 +100,7 @@ unsafe fn head<const TYPED: bool>(
         cpu: bpf_get_smp_processor_id(),
         at_ns: now,
         position,
-        process: ProcessKey { pid: (ids >> 32) as u32, tid: ids as u32, started_ns },
+        process: ProcessKey { pid: moved.caller.pid(), tid: moved.caller.tid(), started_ns },
         stream,
     });
 }

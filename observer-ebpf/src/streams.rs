@@ -3,6 +3,8 @@
 //! A stream's number is a hash of what the kernel knows it by. Addresses of kernel objects tell generations
 //! apart; they leave the kernel only as a keyed hash.
 
+use core::mem::MaybeUninit;
+
 use aya_ebpf::Global;
 use observer_common::stream::{StreamIdentity, StreamKind};
 use observer_common::table::{Nearness, StreamState};
@@ -55,18 +57,17 @@ impl Object {
     #[inline(always)]
     pub fn of_file(file: u64) -> Option<Self> {
         let inode: u64 = kernel(member(file, &FILE_INODE))?;
-        let mode: u16 = kernel(member(inode, &INODE_MODE))?;
-        match mode & S_IFMT {
-            S_IFIFO => Self::of_pipe(inode),
+        let facts = InodeFacts::read(inode)?;
+        match facts.mode & S_IFMT {
+            S_IFIFO => Self::of_pipe(inode, facts.number),
             S_IFSOCK => Self::of_socket(inode),
             _ => None,
         }
     }
 
     #[inline(always)]
-    fn of_pipe(inode: u64) -> Option<Self> {
+    fn of_pipe(inode: u64, number: u64) -> Option<Self> {
         let inner: u64 = kernel(member(inode, &INODE_PIPE))?;
-        let number: u64 = kernel(member(inode, &INODE_INO))?;
         // A named pipe that is made anew may have the number and the buffers of the one that was removed just
         // before, but not its inode: that is freed only after a grace period.
         let key = number ^ inode.wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -211,6 +212,34 @@ impl Object {
         let (high, low) = (u64::from_be(peer[0]), u64::from_be(peer[1]));
         let mapped_loopback = high == 0 && low >> 24 == 0xffff_7f;
         mapped_loopback || (high == 0 && low == 1) || peer == local
+    }
+}
+
+/// What is asked of the inode behind a descriptor.
+struct InodeFacts {
+    mode: u16,
+    number: u64,
+}
+
+impl InodeFacts {
+    /// One read for both, where the kernel keeps them near each other.
+    #[inline(always)]
+    fn read(inode: u64) -> Option<Self> {
+        const NEAR: usize = 96;
+        let between = INODE_INO.load().wrapping_sub(INODE_MODE.load()) as usize;
+        if between > NEAR - size_of::<u64>() || !between.is_multiple_of(align_of::<u64>()) {
+            let mode = kernel(member(inode, &INODE_MODE))?;
+            return Some(Self { mode, number: kernel(member(inode, &INODE_INO))? });
+        }
+        let mut near = MaybeUninit::<[u64; NEAR / 8]>::uninit();
+        let near = near.as_mut_ptr();
+        if !kernel_into(near, member(inode, &INODE_MODE)) {
+            return None;
+        }
+        // SAFETY: all of it was written, there is room for the number behind what is between, and that keeps it aligned.
+        let number = unsafe { near.cast::<u8>().add(between).cast::<u64>().read() };
+        // SAFETY: the mode is first.
+        Some(Self { mode: unsafe { near.cast::<u16>().read() }, number })
     }
 }
 

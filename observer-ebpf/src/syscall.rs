@@ -17,7 +17,7 @@ use crate::moved::{self, Direction, Moved};
 use crate::process;
 use crate::settings::*;
 use crate::streams::{NotAStream, Object, file_of};
-use crate::user_copy::{current_task, kernel, user_into};
+use crate::user_copy::{current_task, kernel, of_typed, user_into};
 
 /// For kernels with `bpf_loop` (5.17).
 #[btf_tracepoint(function = "sys_exit")]
@@ -240,9 +240,7 @@ fn moved<const LOOP: bool>(
     }
     let direction =
         if call == number::VMSPLICE { vmspliced::<LOOP>(arguments.fd, direction) } else { direction };
-    if finished::is_own(&object, direction) {
-        return;
-    }
+    let Some(caller) = finished::observed(&object, direction) else { return };
     let mut bytes = bytes_of(arguments, shape).unwrap_or(Bytes::gap(LossCause::UserMemoryFault));
     if flags.are_discarded(&object) {
         bytes = Bytes::gap(LossCause::Discarded);
@@ -253,7 +251,7 @@ fn moved<const LOOP: bool>(
         }
         return;
     }
-    let mut moved = Moved { direction, len: result, bytes, messages_at: 0, messages: 0 };
+    let mut moved = Moved { direction, len: result, bytes, messages_at: 0, messages: 0, caller };
     if shape == Shape::Messages {
         let mut first = CountedMessage::default();
         if !user_into(&raw mut first, arguments.second) {
@@ -325,7 +323,10 @@ fn is_compat<const TYPED: bool>() -> bool {
     if is_absent(&TASK_STATUS) {
         return false;
     }
-    kernel::<u32>(member(current_task::<TYPED>(), &TASK_STATUS)).unwrap_or(0) as u64 & COMPAT != 0
+    let task = current_task::<TYPED>();
+    let status: u32 =
+        if TYPED { of_typed(task, &TASK_STATUS) } else { kernel(member(task, &TASK_STATUS)).unwrap_or(0) };
+    u64::from(status) & COMPAT != 0
 }
 
 /// Calls that move no bytes and yet matter: new code in a process, and a way around all calls.

@@ -7,7 +7,8 @@ use core::arch::asm;
 
 use aya_ebpf::Global;
 use aya_ebpf::helpers::generated::{
-    bpf_get_current_task, bpf_get_current_task_btf, bpf_probe_read_kernel, bpf_probe_read_user,
+    bpf_get_current_pid_tgid, bpf_get_current_task, bpf_get_current_task_btf, bpf_probe_read_kernel,
+    bpf_probe_read_user,
 };
 
 use crate::settings::member;
@@ -26,6 +27,29 @@ pub fn kernel_into<T>(into: *mut T, address: u64) -> bool {
     unsafe { bpf_probe_read_kernel(into.cast(), size_of::<T>() as u32, address as *const _) == 0 }
 }
 
+/// A thread: the number of its process in the upper half, its own in the lower.
+#[derive(Clone, Copy)]
+pub struct Caller(u64);
+
+impl Caller {
+    /// The one that runs.
+    #[inline(always)]
+    pub fn current() -> Self {
+        // SAFETY: no conditions.
+        Self(unsafe { bpf_get_current_pid_tgid() })
+    }
+
+    #[inline(always)]
+    pub fn pid(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    #[inline(always)]
+    pub fn tid(self) -> u32 {
+        self.0 as u32
+    }
+}
+
 /// The current task. `TYPED`: the kernel knows its type and lets its members be loaded (5.11), as [`of_task`] does.
 #[inline(always)]
 pub fn current_task<const TYPED: bool>() -> u64 {
@@ -39,8 +63,14 @@ pub fn of_task<const TYPED: bool>(of: u64, offset: &Global<u32>) -> Option<u64> 
     if !TYPED {
         return kernel(member(of, offset));
     }
-    // SAFETY: the verifier knows the type of what this reads, and the kernel catches a fault.
-    Some(unsafe { (member(of, offset) as *const u64).read_volatile() })
+    Some(of_typed(of, offset))
+}
+
+/// A member of something whose type the verifier knows.
+#[inline(always)]
+pub fn of_typed<T: Copy>(of: u64, offset: &Global<u32>) -> T {
+    // SAFETY: the verifier checks the type and the place, and the kernel catches a fault.
+    unsafe { (member(of, offset) as *const T).read_volatile() }
 }
 
 /// Reads a `T` of the current process's memory into `into`.

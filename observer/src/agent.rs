@@ -11,6 +11,7 @@ use crate::capture::kernel::{KernelSource, KernelState};
 use crate::config::Filter;
 use crate::error::Error;
 use crate::export::{Exporter, Vitals};
+use crate::expressions::Expressions;
 use crate::pipeline::health::{Health, Stage};
 use crate::pipeline::input::Input;
 use crate::pipeline::observation::Observation;
@@ -30,12 +31,13 @@ pub struct Agent {
     exporters: Vec<Box<dyn Exporter>>,
     recorder: Option<Writer>,
     filter: Filter,
+    expressions: Option<Expressions>,
     clock: WallClock,
     most_calls: Option<u64>,
     /// Time of the newest record.
     newest: Timestamp,
     tally: Tally,
-    bad_records: Health,
+    own_health: Health,
 }
 
 /// What an agent has seen.
@@ -65,17 +67,24 @@ impl Agent {
             exporters,
             recorder: None,
             filter: Filter::default(),
+            expressions: None,
             clock,
             most_calls: None,
             newest: Timestamp::default(),
             tally: Tally::default(),
-            bad_records: Health::default(),
+            own_health: Health::default(),
         }
     }
 
     /// Shows only what the filter wants.
     pub fn with_filter(self, filter: Filter) -> Self {
         Self { filter, ..self }
+    }
+
+    /// Shows only what the user's expressions want, with the attributes that they make. The settings of the pipeline
+    /// must name the headers that they read.
+    pub fn with_expressions(self, expressions: Option<Expressions>) -> Self {
+        Self { expressions, ..self }
     }
 
     /// Ends after so many calls.
@@ -131,6 +140,9 @@ impl Agent {
         while let Some((stream, verdict)) = self.pipeline.next_verdict() {
             source.decide(stream.0, verdict);
         }
+        while let Some((process, is_wanted)) = self.pipeline.next_watch() {
+            source.watch(process, is_wanted);
+        }
         taken.map(|()| self.tally.records - before)
     }
 
@@ -168,10 +180,11 @@ impl Agent {
         {
             self.take(record)?;
             while self.pipeline.next_verdict().is_some() {}
+            while self.pipeline.next_watch().is_some() {}
         }
         self.tally.torn_bytes = reader.torn_bytes();
         if self.tally.torn_bytes > 0 {
-            self.bad_records.fault(Stage::Input, "torn_record");
+            self.own_health.fault(Stage::Input, "torn_record");
         }
         let newest = self.newest;
         self.finish(newest, None)
@@ -185,20 +198,25 @@ impl Agent {
         }
         match Input::decode(&record.header, record.payload) {
             Ok(input) => self.pipeline.feed(input),
-            Err(bad) => self.bad_records.fault(Stage::Input, bad.0),
+            Err(bad) => self.own_health.fault(Stage::Input, bad.0),
         }
         self.export()
     }
 
     fn export(&mut self) -> Result<(), Error> {
-        while let Some(observation) = self.pipeline.next() {
-            if !self.has_enough() && self.filter.wants(&observation) {
+        while let Some(mut observation) = self.pipeline.next() {
+            if !self.has_enough() && self.filter.wants(&observation) && self.is_wanted(&mut observation) {
                 self.tally.add(&observation);
                 let clock = self.clock;
                 self.output(|exporter| exporter.export(&observation, clock))?;
             }
         }
         Ok(())
+    }
+
+    fn is_wanted(&mut self, observation: &mut Observation) -> bool {
+        let Some(expressions) = &self.expressions else { return true };
+        expressions.apply(observation, &mut self.own_health)
     }
 
     fn finish(mut self, at: Timestamp, kernel: Option<&KernelState>) -> Result<Tally, Error> {
@@ -213,7 +231,7 @@ impl Agent {
         if let Some(recorder) = &mut self.recorder {
             recorder.flush()?;
         }
-        let health = [&self.bad_records, self.pipeline.health()];
+        let health = [&self.own_health, self.pipeline.health()];
         let streams = self.pipeline.streams();
         let vitals = Vitals { at, records: self.tally.records, streams, kernel, health };
         self.exporters.iter_mut().try_for_each(|exporter| exporter.turn(&vitals)).map_err(Error::from_output)

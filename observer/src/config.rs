@@ -54,7 +54,19 @@ impl Filter {
                 self.wants_tool(it.subject.as_ref()) && self.wants_peers(&it.client, &it.server)
             }
             Observation::Unanswerable(it) => self.wants_tool(None) && self.wants_peers(&it.to, &it.from),
-            Observation::Loss(_) | Observation::BlindSpot(_) => true,
+            Observation::ToolsListed(it) => self.wants_tool(None) && self.wants_peers(&it.client, &it.server),
+            Observation::ToolChanged(it) => {
+                let tool = Subject::Tool(it.changed.tool.clone());
+                self.wants_tool(Some(&tool)) && self.wants_peers(&it.client, &it.server)
+            }
+            Observation::ProtocolStep(it) => {
+                self.wants_tool(None) && self.wants_peers(&it.client, &it.server)
+            }
+            Observation::Auth(it) => self.wants_tool(None) && self.wants_peers(&it.client, &it.server),
+            Observation::ServerUsage(it) => {
+                self.wants_tool(None) && self.wants_peers(&Peer::default(), &it.server)
+            }
+            Observation::InFlight(_) | Observation::Loss(_) | Observation::BlindSpot(_) => true,
         }
     }
 

@@ -7,4 +7,6 @@ pub mod cli;
 pub mod config;
 pub mod error;
 pub mod export;
+pub mod expressions;
 pub mod pipeline;
+pub mod reference;

@@ -65,19 +65,11 @@ impl Observer {
     /// Asks it to end as Ctrl-C does; a status other than 0 is an error.
     pub fn stop(mut self) -> Result<()> {
         self.signal("-INT")?;
-        let deadline = Instant::now() + STOP;
-        loop {
-            if let Some(status) = self.0.try_wait()? {
-                ensure!(status.success(), "mcp-observer ended with {status}");
-                return Ok(());
-            }
-            ensure!(
-                Instant::now() < deadline,
-                "mcp-observer did not end within {} s of SIGINT",
-                STOP.as_secs()
-            );
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        let Some(status) = process::ended_within(&mut self.0, STOP)? else {
+            bail!("mcp-observer did not end within {} s of SIGINT", STOP.as_secs());
+        };
+        ensure!(status.success(), "mcp-observer ended with {status}");
+        Ok(())
     }
 
     /// As root, for an observer that was started by `sudo`; by a shell, since not every machine has a program `kill`.

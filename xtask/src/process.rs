@@ -1,6 +1,7 @@
 //! Running other programs: failures name the program, and no child outlives the task that started it.
 
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -12,6 +13,18 @@ impl Drop for Killed {
         // It may have ended by itself, which is just as well.
         let _ = self.0.kill();
         let _ = self.0.wait();
+    }
+}
+
+/// How a child ended. None if it is still running after `at_most`.
+pub fn ended_within(child: &mut Child, at_most: Duration) -> Result<Option<ExitStatus>> {
+    let deadline = Instant::now() + at_most;
+    loop {
+        let ended = child.try_wait().context("waiting for a child")?;
+        if ended.is_some() || Instant::now() > deadline {
+            return Ok(ended);
+        }
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 

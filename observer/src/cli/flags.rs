@@ -7,12 +7,15 @@ use std::time::Duration;
 use clap::builder::BoolishValueParser;
 use clap::{Args, ValueEnum};
 
+use super::host::HostFlags;
+use crate::capture::host;
 use crate::capture::kernel::{DEFAULT_RING_BYTES, ModeChoice};
 use crate::config::{self, Bounds, Filter};
 use crate::error::Error;
 use crate::export::Exporter;
 use crate::export::json_lines::JsonLines;
 use crate::export::terminal::Terminal;
+use crate::expressions::Expressions;
 
 /// Which observations are shown.
 #[derive(Args, Clone, Debug)]
@@ -62,6 +65,28 @@ impl FilterFlags {
     }
 }
 
+/// What users compute themselves.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Expressions (CEL; each repeatable, in the environment one per line)")]
+pub struct ExpressionFlags {
+    /// Only what this is true for: `duration_ms > 1000.0 && tool.startsWith('db_')`. docs/expressions.md has the names.
+    #[arg(long, env = "MCP_OBSERVER_FILTER", value_name = "EXPR", value_delimiter = '\n')]
+    filter: Vec<String>,
+    /// Gives each call an attribute: `tenant=headers['x-tenant']`. `Authorization` and cookies cannot be read.
+    #[arg(long, env = "MCP_OBSERVER_ATTRIBUTE", value_name = "NAME=EXPR", value_delimiter = '\n')]
+    attribute: Vec<String>,
+}
+
+impl ExpressionFlags {
+    /// What they mean. `payloads`: whether the user asked for these too.
+    pub fn expressions(&self, payloads: bool) -> Result<Option<Expressions>, Error> {
+        let written = |lines: &[String]| -> Vec<String> {
+            lines.iter().filter(|line| !line.trim().is_empty()).cloned().collect()
+        };
+        Expressions::read(&written(&self.filter), &written(&self.attribute), payloads)
+    }
+}
+
 /// How to capture, and for how long.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Capture")]
@@ -78,6 +103,8 @@ pub struct CaptureFlags {
     /// Size of the ring between kernel and agent, a power of two. Tests make it small to see what is lost.
     #[arg(long, env = "MCP_OBSERVER_RING_BYTES", hide = true, default_value_t = DEFAULT_RING_BYTES)]
     ring_bytes: u32,
+    #[command(flatten)]
+    host: HostFlags,
 }
 
 impl CaptureFlags {
@@ -94,6 +121,11 @@ impl CaptureFlags {
     /// How much the ring between kernel and agent holds.
     pub const fn ring_bytes(&self) -> u32 {
         self.ring_bytes
+    }
+
+    /// What is to be known of the host.
+    pub fn host(&self) -> host::Options {
+        self.host.options()
     }
 
     /// When to end.

@@ -19,6 +19,7 @@ pub fn observe(
         let source = KernelSource::start(Options {
             mode: flags.mode(),
             ring_bytes: flags.ring_bytes(),
+            host: flags.host(),
             ..Options::default()
         })?;
         let bounds = flags.bounds();

@@ -2,8 +2,10 @@
 
 mod doctor;
 mod flags;
+mod host;
 mod live;
 mod record;
+mod reference;
 mod replay;
 mod run;
 mod stop;
@@ -50,6 +52,7 @@ enum Command {
     Record(record::Record),
     Replay(replay::Replay),
     Doctor(doctor::Doctor),
+    Reference(reference::Reference),
 }
 
 impl Command {
@@ -60,6 +63,7 @@ impl Command {
             Self::Record(record) => record.run(),
             Self::Replay(replay) => replay.run(),
             Self::Doctor(doctor) => doctor.run(),
+            Self::Reference(reference) => reference.run(),
         }
     }
 }

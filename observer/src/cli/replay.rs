@@ -6,13 +6,13 @@ use std::path::PathBuf;
 use clap::Args;
 use clap::builder::BoolishValueParser;
 
-use super::flags::{FilterFlags, OutputFlags, PayloadFlags};
+use super::flags::{ExpressionFlags, FilterFlags, OutputFlags, PayloadFlags};
 use crate::agent::Agent;
 use crate::capture::file::Reader;
 use crate::error::Error;
 use crate::export::Exporter;
 use crate::export::prometheus::{Prometheus, exposition};
-use crate::pipeline::Settings;
+use crate::expressions;
 
 /// Show what a capture file holds, as watch would have shown it.
 #[derive(Args, Clone, Debug)]
@@ -31,6 +31,8 @@ pub struct Replay {
     payloads: PayloadFlags,
     #[command(flatten)]
     filter: FilterFlags,
+    #[command(flatten)]
+    expressions: ExpressionFlags,
 }
 
 impl Replay {
@@ -38,6 +40,7 @@ impl Replay {
     pub fn run(self) -> Result<(), Error> {
         let filter = self.filter.filter()?;
         let payloads = self.payloads.payloads;
+        let expressions = self.expressions.expressions(payloads)?;
         let reader = Reader::open(&self.file)?;
         let prometheus = Prometheus::default();
         let registry = prometheus.registry();
@@ -45,9 +48,13 @@ impl Replay {
         if self.metrics {
             exporters.push(Box::new(prometheus) as Box<dyn Exporter>);
         }
-        let settings = Settings { payloads, ..Settings::default() };
+        let settings = expressions::settings(expressions.as_ref(), payloads);
         let agent = Agent::new(settings, reader.head().clock, exporters);
-        let tally = agent.with_filter(filter).with_most_calls(self.count).replay(reader)?;
+        let tally = agent
+            .with_filter(filter)
+            .with_expressions(expressions)
+            .with_most_calls(self.count)
+            .replay(reader)?;
         if self.metrics {
             let mut output = io::stdout();
             let written = output.write_all(&exposition::plain_text(&registry)).and_then(|()| output.flush());

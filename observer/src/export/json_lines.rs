@@ -1,5 +1,7 @@
 //! Observations as JSON lines: one object per line, `type` first, absent facts absent.
 
+mod servers;
+
 use std::io::{self, Write};
 use std::time::Duration;
 
@@ -10,7 +12,7 @@ use super::{Exporter, Vitals};
 use crate::capture::kernel::StartFacts;
 use crate::pipeline::jsonrpc::Id;
 use crate::pipeline::observation::{
-    BlindSpot, Call, Hop, Loss, Notification, Observation, Peer, Process, Server, Session, Subject,
+    AuthResult, BlindSpot, Call, Hop, Loss, Notification, Observation, Peer, Process, Session, Subject,
     TaskEnded, TraceContext, Unanswerable,
 };
 use crate::pipeline::private::Private;
@@ -59,6 +61,13 @@ impl<W: Write> Exporter for JsonLines<W> {
             Observation::Unanswerable(it) => view.unanswerable(it),
             Observation::Loss(it) => view.loss(it),
             Observation::BlindSpot(it) => view.blind_spot(it),
+            Observation::ToolsListed(it) => view.tools_listed(it),
+            Observation::ToolChanged(it) => view.tool_changed(it),
+            Observation::ProtocolStep(it) => view.step(it),
+            Observation::Auth(it) if it.result != AuthResult::Accepted => view.auth(it),
+            Observation::ServerUsage(it) => view.usage(it),
+            // Requests that are let in are many, and told of as calls; calls in flight are a gauge.
+            Observation::Auth(_) | Observation::InFlight(_) => return Ok(()),
         })
     }
 
@@ -110,6 +119,11 @@ impl View {
         }
         self.hops(&mut line, &call.links.hops);
         line.put("certainty", call.certainty.name());
+        if !call.attributes.is_empty() {
+            line.put_object("attributes", |line| {
+                call.attributes.iter().for_each(|it| line.put(&it.name, &it.value));
+            });
+        }
         line.put_known("arguments", self.payload(call.arguments.as_ref()));
         line.put_known("result", self.payload(call.result.as_ref()));
         line
@@ -170,17 +184,6 @@ impl View {
         line.put_known("session", it.session.map(hex));
         line.put_known("duration_ms", it.duration.map(milliseconds));
         self.peers(&mut line, &it.client, &it.server);
-        line
-    }
-
-    fn server(self, r#type: &str, it: &Server) -> Object {
-        let mut line = self.begin(r#type, it.at);
-        self.peer(&mut line, "server", &it.server);
-        match it.status.map(|status| (status & 0x7f, status >> 8 & 0xff)) {
-            Some((0, code)) => line.put("exit_code", code),
-            Some((signal, _)) => line.put("signal", signal),
-            None => {}
-        }
         line
     }
 
@@ -388,9 +391,9 @@ impl Object {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::export::testing::{CLOCK, SECRET, call};
+    use crate::export::testing::{CLOCK, SECRET, call, ended};
     use crate::pipeline::input::{BlindSpotFacts, ProcessId};
-    use crate::pipeline::observation::{Hole, Links, Relay, Rounds};
+    use crate::pipeline::observation::{Hole, Links, Relay, Rounds, Server};
 
     fn line(observation: Observation, payloads: bool) -> String {
         let mut lines = JsonLines::new(Vec::new(), payloads);
@@ -498,11 +501,16 @@ mod tests {
     #[test]
     fn the_end_of_a_server_says_how() {
         let end = |status| {
-            let server = Server { at: Timestamp::from_nanos(0), server: Peer::default(), status };
+            let server = Server { server: Peer::default(), ..ended(Timestamp::from_nanos(0), status) };
             line(Observation::ServerStopped(Box::new(server)), false)
         };
-        assert!(end(Some(3 << 8)).ends_with("Z\",\"exit_code\":3}\n"));
-        assert!(end(Some(0x80 | 9)).ends_with("Z\",\"signal\":9}\n"), "dumped core or not");
-        assert!(end(None).ends_with("Z\"}\n"));
+        let failed = end(Some(3 << 8));
+        assert!(
+            failed.contains(r#"Z","transport":"stdio","reason":"exit_error","exit_code":3}"#),
+            "{failed}"
+        );
+        let killed = end(Some(0x80 | 9));
+        assert!(killed.contains(r#""reason":"signal_kill","signal":9}"#), "dumped core or not: {killed}");
+        assert!(end(None).ends_with("\"transport\":\"stdio\"}\n"));
     }
 }

@@ -21,9 +21,9 @@ const MOST_CHARACTERS: usize = 128;
 const MOST_TOOLS_PER_SERVER: usize = 200;
 /// Tools of all servers: 17 series of a histogram each.
 const MOST_TOOLS: usize = 2000;
-/// Names of servers, and as many of clients: a node runs some dozens.
+/// Names of servers, and as many of clients and pods: a node runs some dozens.
 const MOST_PEERS: usize = 500;
-/// Addresses of servers, protocol revisions and prompts: each far below that.
+/// Addresses of servers, protocol revisions, prompts and namespaces: each far below that.
 const MOST_VALUES: usize = 200;
 /// Processes of one server that are waited for. One more, and the oldest counts as ended.
 const MOST_PROCESSES: usize = 64;
@@ -53,13 +53,17 @@ pub enum Family {
     Prompt,
     /// Protocol revisions.
     Revision,
+    /// Namespaces of Kubernetes.
+    Namespace,
+    /// Names of pods.
+    Pod,
 }
 
 impl Family {
     const fn cap(self) -> usize {
         match self {
-            Self::Client => MOST_PEERS,
-            Self::Prompt | Self::Revision => MOST_VALUES,
+            Self::Client | Self::Pod => MOST_PEERS,
+            Self::Prompt | Self::Revision | Self::Namespace => MOST_VALUES,
         }
     }
 
@@ -69,6 +73,8 @@ impl Family {
             Self::Client => "client_names",
             Self::Prompt => "prompt_names",
             Self::Revision => "revisions",
+            Self::Namespace => "namespaces",
+            Self::Pod => "pods",
         }
     }
 }
@@ -144,6 +150,13 @@ impl Labels {
     /// The label value for a client, likewise.
     pub fn client<'a>(&mut self, peer: &'a Peer, answered: bool) -> &'a str {
         self.name(Family::Client, peer.label().unwrap_or_default(), answered || !names_itself(peer))
+    }
+
+    /// The label values for where a server runs on Kubernetes, its namespace and its pod.
+    pub fn workload<'a>(&mut self, peer: &'a Peer) -> [&'a str; 2] {
+        let Some(process) = peer.process.as_deref() else { return ["", ""] };
+        let namespace = self.name(Family::Namespace, process.namespace().unwrap_or_default(), true);
+        [namespace, self.name(Family::Pod, process.pod().unwrap_or_default(), true)]
     }
 
     /// A process has ended.
@@ -264,6 +277,8 @@ impl Labels {
                 "tool" | "gen_ai_tool_name" => {
                     self.servers.get(server).is_some_and(|server| server.tools.contains_key(value_here))
                 }
+                "namespace" => in_family(Family::Namespace),
+                "pod" => in_family(Family::Pod),
                 "gen_ai_prompt_name" => in_family(Family::Prompt),
                 "mcp_protocol_version" => in_family(Family::Revision),
                 "server_address" => {

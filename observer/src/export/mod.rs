@@ -2,9 +2,11 @@
 
 pub mod http;
 pub mod json_lines;
+pub mod json_members;
 pub mod labels;
 pub mod prometheus;
 pub mod semconv;
+pub mod span_attributes;
 pub mod terminal;
 #[cfg(test)]
 pub mod testing;

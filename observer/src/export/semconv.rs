@@ -32,13 +32,15 @@ pub const OPERATION: [Attribute; 11] = [
     }),
 ];
 
-/// Labels of `mcp_client_operation_duration_seconds`: the server, and the attributes.
-pub const CLIENT_OPERATION_LABELS: [&str; 12] = labels();
+/// Labels of `mcp_client_operation_duration_seconds`: the server, where it runs, and the attributes.
+pub const CLIENT_OPERATION_LABELS: [&str; 14] = labels();
 /// Labels of `mcp_server_operation_duration_seconds`.
-pub const SERVER_OPERATION_LABELS: [&str; 10] = labels();
+pub const SERVER_OPERATION_LABELS: [&str; 12] = labels();
 /// Labels of `mcp_client_session_duration_seconds`.
-pub const CLIENT_SESSION_LABELS: [&str; 6] = [
+pub const CLIENT_SESSION_LABELS: [&str; 8] = [
     "server",
+    "namespace",
+    "pod",
     "mcp_protocol_version",
     "network_transport",
     "network_protocol_name",
@@ -46,8 +48,8 @@ pub const CLIENT_SESSION_LABELS: [&str; 6] = [
     "server_port",
 ];
 /// Labels of `mcp_server_session_duration_seconds`.
-pub const SERVER_SESSION_LABELS: [&str; 4] =
-    ["server", "mcp_protocol_version", "network_transport", "network_protocol_name"];
+pub const SERVER_SESSION_LABELS: [&str; 6] =
+    ["server", "namespace", "pod", "mcp_protocol_version", "network_transport", "network_protocol_name"];
 
 /// An attribute of an operation.
 #[derive(Clone, Copy, Debug)]
@@ -89,12 +91,13 @@ const fn named(name: &'static str, label: &'static str, bound: Bound, value: Val
     Attribute { name, label, bound, value }
 }
 
-/// `server`, and the first attributes.
+/// `server`, where it runs, and the first attributes.
 const fn labels<const N: usize>() -> [&'static str; N] {
     let mut labels = ["server"; N];
-    let mut at = 1;
+    [labels[1], labels[2]] = ["namespace", "pod"];
+    let mut at = 3;
     while at < N {
-        labels[at] = OPERATION[at - 1].label;
+        labels[at] = OPERATION[at - 3].label;
         at += 1;
     }
     labels
@@ -296,8 +299,8 @@ mod tests {
             assert_eq!(attribute.label, attribute.name.replace('.', "_"));
         }
         assert_eq!(CLIENT_OPERATION_LABELS[0], "server");
-        assert_eq!(CLIENT_OPERATION_LABELS[11], "server_port");
-        assert_eq!(SERVER_OPERATION_LABELS[9], "network_protocol_name");
+        assert_eq!(CLIENT_OPERATION_LABELS[13], "server_port");
+        assert_eq!(SERVER_OPERATION_LABELS[11], "network_protocol_name");
         assert!(CLIENT_SESSION_LABELS.iter().all(|label| CLIENT_OPERATION_LABELS.contains(label)));
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Exporter, Vitals};
 use crate::capture::kernel::StartFacts;
-use crate::pipeline::observation::{BlindSpot, Call, CallDirection, Observation, Peer, Subject};
+use crate::pipeline::observation::{AuthResult, BlindSpot, Call, CallDirection, Observation, Peer, Subject};
 use crate::pipeline::private::Private;
 use crate::pipeline::time::{Rfc3339, Timestamp, WallClock};
 
@@ -116,10 +116,29 @@ impl<W: Write> Exporter for Terminal<W> {
                 let what = format_args!("a task of {client} → {server} is {status} after {lasted}");
                 self.note(it.at, clock, what)
             }
-            // Of interest to programs, noise to people who watch calls.
-            Observation::Notification(_) | Observation::SessionStarted(_) | Observation::SessionEnded(_) => {
-                Ok(())
+            Observation::ToolChanged(it) => {
+                let (server, tool) = (Clean(label(&it.server)), Clean(&it.changed.tool));
+                self.note(
+                    it.at,
+                    clock,
+                    format_args!("TOOL CHANGED: {server} describes {tool} in another way"),
+                )
             }
+            Observation::Auth(it) if it.result != AuthResult::Accepted => {
+                let (client, server) = (Clean(label(&it.client)), Clean(label(&it.server)));
+                let (status, scheme) = (it.status, it.scheme.name());
+                let what = format_args!("refused with {status}: {client} → {server}, authorization {scheme}");
+                self.note(it.at, clock, what)
+            }
+            // Of interest to programs, noise to people who watch calls.
+            Observation::Notification(_)
+            | Observation::SessionStarted(_)
+            | Observation::SessionEnded(_)
+            | Observation::ToolsListed(_)
+            | Observation::ProtocolStep(_)
+            | Observation::Auth(_)
+            | Observation::ServerUsage(_)
+            | Observation::InFlight(_) => Ok(()),
         }
     }
 

@@ -1,4 +1,4 @@
-//! A call to test exporters with.
+//! A call and a server to test exporters with.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::pipeline::input::ProcessId;
 use crate::pipeline::jsonrpc::Id;
 use crate::pipeline::observation::{
-    Call, CallDirection, Certainty, Home, Outcome, Peer, Process, Subject, Transport,
+    Call, CallDirection, Certainty, Home, Outcome, Peer, Process, Server, Subject, Transport,
 };
 use crate::pipeline::private::Private;
 use crate::pipeline::time::{Timestamp, WallClock};
@@ -41,9 +41,23 @@ pub fn call() -> Call {
         client: peer("mcp", "0.1.0", 4242, "/usr/bin/python3", "client.py"),
         server: peer("everything", "1.0", 4243, "/usr/bin/node", "server.js"),
         certainty: Certainty::Whole,
+        attributes: Vec::new(),
+        headers: Private::new(Default::default()),
         links: Default::default(),
         arguments: None,
         result: None,
+    }
+}
+
+/// A server that began at the very beginning and has this wait status, if it has ended.
+pub fn ended(at: Timestamp, status: Option<i32>) -> Server {
+    Server {
+        at,
+        server: call().server,
+        status,
+        transport: Transport::Stdio,
+        is_probe: false,
+        was_running: false,
     }
 }
 

@@ -69,9 +69,10 @@ impl Pipeline {
         let response = exchange.and_then(|exchange| exchange.response.as_ref());
         let damaged = response.is_some_and(|response| response.damaged);
         self.learn_answer(&open, answer);
+        self.note_answered(&open, answer);
         let whole = open.whole && answer.message.whole && !damaged;
         let id_read = !answer.message.id_inferred && answer.message.id != MessageId::Absent;
-        let certainty = match (whole, id_read && !open.inferred) {
+        let certainty = match (whole, id_read && !open.inferred && !answer.envelope.may_be_two) {
             (true, _) => Certainty::Whole,
             (false, true) => Certainty::TimesOnly,
             (false, false) => Certainty::Inferred,
@@ -101,7 +102,11 @@ impl Pipeline {
     ) {
         let Some(open) = self.calls.close(call) else { return };
         self.forget_call(open.connection, call);
-        let certainty = if outcome == Outcome::Ok { Certainty::Inferred } else { Certainty::Whole };
+        let certainty = match (outcome, open.whole, open.inferred) {
+            (Outcome::Ok, ..) | (_, _, true) => Certainty::Inferred,
+            (_, true, false) => Certainty::Whole,
+            (_, false, false) => Certainty::TimesOnly,
+        };
         let end = Ending { outcome, error_code, certainty };
         self.complete(open, Some((connection, to, envelope)), None, end);
     }
@@ -183,7 +188,10 @@ impl Pipeline {
             let local = asked.process.is_some() && !matches!(connection.medium, Medium::Tls(_));
             answer_sent_at = flow.sent_at(envelope.last_byte).or(local.then_some(envelope.last_byte.at));
             answer_received_at = flow.received_at(envelope.last_byte);
-            first_answer_at = first_answer_at.or(flow.received_at(envelope.first_byte));
+            // The beginning of a text whose end has the id may be that of another.
+            let begins_here = !(envelope.may_be_two && message.is_none_or(|message| message.id_inferred));
+            let first = flow.received_at(envelope.first_byte).filter(|_| begins_here);
+            first_answer_at = first_answer_at.or(first);
         }
         let between = |from, to| Some(super::time::Timestamp::since(to?, from?));
         let (client, server, asker_is_client) = match open.direction {
@@ -218,6 +226,8 @@ impl Pipeline {
             client,
             server,
             certainty: end.certainty,
+            attributes: Vec::new(),
+            headers: open.headers,
             links,
             arguments: open.arguments,
             result: message.and_then(|message| super::lines::raw(message, Member::Result)),
@@ -311,7 +321,7 @@ impl Pipeline {
         if let Some(process) = asked
             && self.label(open.connection) == Label::Mcp
         {
-            self.greet_server(open.connection, process, server);
+            self.greet_server(open, process, server);
         }
         match session {
             _ if !initialize => {}

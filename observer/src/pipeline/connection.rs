@@ -13,6 +13,7 @@ use super::limits::Limits;
 use super::mcp::session::Parties;
 use super::observation::Session;
 use super::pairing::CallId;
+use super::pairing::ids::Ids;
 use super::reader::{Envelope, Kind, Reader};
 use super::reassembly::stream::Flow;
 use super::reassembly::twin::{End, Medium, Place};
@@ -74,6 +75,8 @@ pub struct Connection {
     pub is_read_inside_tls: [bool; 2],
     /// Holes in it since they were last told of: how many, and how many bytes.
     pub holes: (u64, u64),
+    /// The HTTP session that was last named on it.
+    pub session: Option<u64>,
     /// Whether it began as HTTP and carries messages of WebSocket.
     pub upgraded: bool,
     /// When its MCP session began.
@@ -95,8 +98,8 @@ pub struct Way {
     pub unread: u64,
     /// Whether the kernel may have skipped bytes as it was told to: then a gap is a new beginning.
     pub may_skip: bool,
-    /// Whether bytes of it are missing: any request may have been in them.
-    pub torn: bool,
+    /// Ids of the requests in it.
+    pub ids: Ids,
 }
 
 /// A message that waits until its sender is known.
@@ -151,6 +154,7 @@ impl Connection {
             misaligned: false,
             is_read_inside_tls: [false; 2],
             holes: (0, 0),
+            session: None,
             upgraded: false,
             session_since: None,
             session_over: None,

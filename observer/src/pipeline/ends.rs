@@ -3,7 +3,7 @@
 use super::Pipeline;
 use super::connection::Connection;
 use super::input::{ProcessId, StreamId};
-use super::observation::{self, Observation, Outcome, Peer};
+use super::observation::Outcome;
 use super::pairing::CallId;
 use super::reader::Kind;
 use super::reassembly::Piece;
@@ -59,16 +59,7 @@ impl Pipeline {
             self.settle_early(id, false);
             self.doom_calls(id, process, at);
         }
-        if let Some(declared) = self.servers.remove(&process) {
-            let server = Peer {
-                name: declared.name,
-                version: declared.version,
-                process: Some(self.processes.process(process)),
-                address: None,
-            };
-            let stopped = observation::Server { at, server, status: Some(status) };
-            self.observations.push_back(Observation::ServerStopped(Box::new(stopped)));
-        }
+        self.stop_server(process, at, status);
         self.gone.set(process, at.after(self.settings.limits.gone_for));
     }
 
@@ -131,6 +122,7 @@ impl Pipeline {
     }
 
     pub(super) fn forget_call(&mut self, connection: ConnectionId, call: CallId) {
+        self.note_in_flight();
         if let Some(connection) = self.connections.value_mut(&connection) {
             connection.calls.remove(&call);
         }

@@ -14,10 +14,13 @@ use super::transport::{Carrier, Field, Protocol};
 impl Pipeline {
     /// The response whose last byte came towards `to` is over.
     pub(super) fn end_exchange(&mut self, id: ConnectionId, to: End, last_byte: Mark, whole: bool) {
-        let Some(exchange) = self.connections.value_mut(&id).and_then(|c| c.exchanges.end()) else { return };
+        let ended = self.connections.value_mut(&id).and_then(|c| c.exchanges.end());
+        let Some(mut exchange) = ended else { return };
+        self.note_exchanged(id, &mut exchange);
         let status = exchange.response.as_ref().map_or(0, |response| response.status);
         let failed = outcome::of_status(status);
-        let envelope = Envelope { first_byte: last_byte, last_byte, carrier: Carrier::HttpBody, bytes: 0 };
+        let carrier = Carrier::HttpBody;
+        let envelope = Envelope { first_byte: last_byte, last_byte, carrier, bytes: 0, may_be_two: false };
         for call in self.calls_of(id, exchange.number) {
             match failed {
                 // The client sends it again, elsewhere.

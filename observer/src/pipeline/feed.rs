@@ -14,6 +14,8 @@ use super::reassembly::twin::{ConnectionId, End, Place};
 use super::time::Timestamp;
 use super::transport::Carrier;
 
+/// How exactly starts of processes are known.
+const TICK_NS: u64 = 10_000_000;
 /// Streams with MCP that are passed over in one search for one without.
 const MOST_PASSED_OVER: usize = 64;
 
@@ -36,6 +38,7 @@ impl Pipeline {
         while let Some(id) = self.early.pop(Timestamp::from_nanos(u64::MAX)) {
             self.settle_early(id, false);
         }
+        self.tell_in_flight();
         let mut in_flight = 0;
         while let Some((id, call)) = self.calls.pop_oldest() {
             self.forget_call(call.connection, id);
@@ -83,6 +86,7 @@ impl Pipeline {
             }
             EventBody::ContainerSeen(facts) => self.processes.see_container(*facts),
             EventBody::PodSeen(facts) => self.processes.see_pod(*facts),
+            EventBody::ProcessUsage(usage) => self.take_usage(process, at, usage),
             EventBody::BlindSpot(facts) => {
                 let blind_spot = observation::BlindSpot { at, process, facts: *facts };
                 self.observations.push_back(Observation::BlindSpot(Box::new(blind_spot)));
@@ -93,6 +97,8 @@ impl Pipeline {
     /// Lets time pass until `at`: what was due until then happens.
     pub(super) fn pass(&mut self, at: Timestamp) {
         self.now = self.now.max(at);
+        // Starts of processes are known in ticks of a hundredth of a second.
+        self.began.get_or_insert_with(|| Timestamp::from_nanos(at.as_nanos() / TICK_NS * TICK_NS));
         while let Some((id, call)) = self.calls.pop_due(self.now) {
             self.forget_call(call.connection, id);
             let outcome = call.doom.1;
@@ -119,6 +125,7 @@ impl Pipeline {
         while let Some(process) = self.gone.pop(self.now) {
             self.forget_process(process);
         }
+        self.pass_servers();
     }
 
     fn open_stream(&mut self, process: ProcessId, stream: StreamId, identity: &Identity) {
@@ -219,13 +226,15 @@ impl Pipeline {
         let (mut restarted, mut holes) = (false, (0, 0));
         let way = connection.way_mut(to);
         let (flow, reader, unread) = (&mut way.flow, &mut way.reader, &mut way.unread);
-        let (may_skip, torn) = (&mut way.may_skip, &mut way.torn);
+        let (may_skip, ids) = (&mut way.may_skip, &mut way.ids);
         flow.push(moved, limits.send_marks, &mut |piece| {
             let reader = reader.get_or_insert_with(|| Box::new(super::reader::Reader::new(limits, payloads)));
             if let Piece::Data { data, .. } = piece {
                 *unread += data.len() as u64;
             }
-            *torn |= matches!(piece, Piece::Gap { .. });
+            if let Piece::Gap { at, .. } = piece {
+                ids.tear(at);
+            }
             if *may_skip && matches!(piece, Piece::Gap { .. }) {
                 // The kernel skipped bytes as it was told to, and found something that it wants looked at.
                 reader.restart();
@@ -238,6 +247,9 @@ impl Pipeline {
                 reader.push(piece, limits, lines, &mut found);
             }
         });
+        if holes.0 > 0 {
+            self.tear_session(id, to);
+        }
         if self.label(id) == Label::Mcp {
             self.note_holes(id, holes);
         }

@@ -17,6 +17,8 @@ pub enum Stage {
     Mcp,
     /// `pairing`.
     Pairing,
+    /// `expressions`, behind the pipeline: what the user wrote.
+    Expression,
 }
 
 impl Stage {
@@ -29,6 +31,7 @@ impl Stage {
             Self::JsonRpc => "jsonrpc",
             Self::Mcp => "mcp",
             Self::Pairing => "pairing",
+            Self::Expression => "expression",
         }
     }
 }

@@ -11,6 +11,7 @@ use super::mcp::meta;
 use super::observation::{CallDirection, Transport};
 use super::pairing::CallId;
 use super::pairing::scope::{AskedBy, CallKey, Scope, hash};
+use super::private::Private;
 use super::reader::Envelope;
 use super::reassembly::twin::{ConnectionId, End, Medium};
 use super::transport::http_sse::endpoint_target;
@@ -49,6 +50,7 @@ impl Pipeline {
             connection.way_mut(to.other()).reader(limits, payloads).expect_response(&head.method, limits);
             limits.http_pipeline
         };
+        connection.session = session.or(connection.session);
         let dropped = connection.exchanges.begin(head, limit, &limits.buffers);
         if let Some(exchange) = connection.exchanges.asking() {
             exchange.session = session;
@@ -109,6 +111,7 @@ impl Pipeline {
             exchange.session = Some(session);
             self.meet_session(session, Transport::StreamableHttp, hash(&name.as_str()));
         }
+        self.note_response(id);
     }
 
     /// The first event of an event stream of 2024 names the address to post to.
@@ -120,9 +123,12 @@ impl Pipeline {
         let key = self.server_key(id, server, &exchange.request);
         let session = hash(&(key, target.as_str(), "endpoint"));
         self.meet_session(session, Transport::HttpSse, hash(&target));
-        if let Some(exchange) = self.connections.value_mut(&id).and_then(|c| c.exchanges.answering()) {
+        let Some(connection) = self.connections.value_mut(&id) else { return };
+        connection.session = Some(session);
+        if let Some(exchange) = connection.exchanges.answering() {
             exchange.session = Some(session);
         }
+        self.note_response(id);
     }
 
     pub(super) fn http_transport(&self, session: Option<u64>) -> Transport {
@@ -135,6 +141,9 @@ impl Pipeline {
         if !self.weigh(id, to, &message) {
             return;
         }
+        if message.shape() != Shape::Unknown {
+            self.note_posted(id);
+        }
         let Some(exchange) = self.connections.value_mut(&id).and_then(|c| c.exchanges.asking()) else {
             return;
         };
@@ -143,6 +152,7 @@ impl Pipeline {
         let posted_to =
             (session.is_none() && may_be_of_2024(&exchange.request)).then(|| exchange.request.clone());
         let named = exchange.request.fields.value(Field::McpName).map(mcp_name);
+        let headers = exchange.request.fields.chosen(&self.settings.limits.kept_headers);
         let version = exchange.request.fields.value(Field::ProtocolVersion).map(std::sync::Arc::<str>::from);
         let transport = self.http_transport(session);
         let own = [Some((Scope::Exchange(id, number), AskedBy::Client)), client_scope(session)];
@@ -158,6 +168,7 @@ impl Pipeline {
                     call.subject = meta::subject_named(&call.method, &name); // a hole was where the body has it
                 }
                 call.whole &= !damaged;
+                call.headers = Private::new(headers);
                 call.session = session.filter(|_| !modern);
                 call.revision = call.revision.or(version);
                 call.keys = own
@@ -165,6 +176,9 @@ impl Pipeline {
                     .flatten()
                     .flat_map(|(scope, by)| super::lines::keys(scope, by, &call))
                     .collect();
+                if let Some(session) = session.and_then(|session| self.sessions.value_mut(&session)) {
+                    session.client_ids.note(&call.id);
+                }
                 self.register(call);
                 self.hear_request(id, session, &message);
             }
@@ -177,8 +191,11 @@ impl Pipeline {
             // An answer to something that the server asked on an event stream.
             Shape::Success | Shape::Error => {
                 let MessageId::Id(answer_id) = &message.id else { return };
-                let key = server_scope(session).map(|(scope, by)| CallKey::new(scope, by, answer_id));
-                match key.and_then(|key| self.calls.find(&key, answer_id)) {
+                let asked = server_scope(session).and_then(|asked| {
+                    let call = self.calls.find(&CallKey::new(asked.0, asked.1, answer_id), answer_id)?;
+                    (!self.may_be_of_another_in(asked, call)).then_some(call)
+                });
+                match asked {
                     Some(call) => {
                         let answer = Answer { connection: id, to, envelope, message: &message };
                         self.answer(call, &answer);
@@ -201,6 +218,11 @@ impl Pipeline {
 
     /// A message in the body of a response, towards the client at `to`.
     pub(super) fn take_replied(&mut self, id: ConnectionId, to: End, envelope: &Envelope, message: Message) {
+        self.read_reply(id, to, envelope, message);
+        self.note_replied(id);
+    }
+
+    fn read_reply(&mut self, id: ConnectionId, to: End, envelope: &Envelope, message: Message) {
         if !self.weigh(id, to, &message) {
             return;
         }
@@ -217,9 +239,10 @@ impl Pipeline {
         match message.shape() {
             Shape::Success | Shape::Error | Shape::Unknown => {
                 let call = match &message.id {
-                    MessageId::Id(answer_id) => asked_by_client
-                        .map(|(scope, by)| CallKey::new(scope, by, answer_id))
-                        .find_map(|key| self.calls.find(&key, answer_id)),
+                    MessageId::Id(answer_id) => asked_by_client.clone().find_map(|asked| {
+                        let call = self.calls.find(&CallKey::new(asked.0, asked.1, answer_id), answer_id)?;
+                        (!self.may_be_of_another_in(asked, call)).then_some(call)
+                    }),
                     // An error for a request that could not be read, or an answer whose id was lost.
                     MessageId::Null | MessageId::Absent => {
                         let orphan = message.has_error || !message.whole;
@@ -270,6 +293,9 @@ impl Pipeline {
         let Some((scope, by)) = scope else { return };
         call.session = session;
         call.keys = super::lines::keys(scope, by, &call);
+        if let Some(session) = session.and_then(|session| self.sessions.value_mut(&session)) {
+            session.server_ids.note(&call.id);
+        }
         self.register(call);
     }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use observer_common::process::ProcessKey;
+use observer_common::process::{ProcessKey, ProcessUsage};
 use observer_common::record::{LAYOUT, RecordHeader, RecordKind};
 use observer_common::stream::{StreamIdentity, StreamKind, TlsLibrary};
 use serde::{Deserialize, Serialize};
@@ -122,6 +122,8 @@ pub enum EventBody<'a> {
     ContainerSeen(Box<ContainerFacts>),
     /// The same of a pod.
     PodSeen(Box<PodFacts>),
+    /// What a process takes.
+    ProcessUsage(ProcessUsage),
 }
 
 /// What a stream is.
@@ -344,6 +346,11 @@ impl<'a> Input<'a> {
             RecordKind::Lost => lost(payload)?,
             RecordKind::ContainerSeen => EventBody::ContainerSeen(json(payload)?),
             RecordKind::PodSeen => EventBody::PodSeen(json(payload)?),
+            RecordKind::ProcessUsage => {
+                let number = |at| Ok(u64::from_ne_bytes(array(payload, at)?));
+                let (uptime_ns, resident_bytes, cpu_ns) = (number(0)?, number(8)?, number(16)?);
+                EventBody::ProcessUsage(ProcessUsage { uptime_ns, resident_bytes, cpu_ns })
+            }
         };
         Ok(Self::Seen(Event { at, process: header.process.into(), body }))
     }

@@ -104,8 +104,22 @@ pub struct Limits {
     pub relayed: usize,
     /// Hops shown of one call.
     pub hops: usize,
-    /// Sessions known at once (HTTP).
+    /// Sessions known at once (HTTP), and conversations whose steps are measured.
     pub sessions: usize,
+    /// Tools of which it is known what was told of them, all servers together: 100 bytes each.
+    pub definitions: usize,
+    /// Servers whose list of tools is known, and lists of which there is more to come.
+    pub inventories: usize,
+    /// Names in lists of which there is more to come.
+    pub list_bytes: usize,
+    /// Server processes whose memory and processor time are asked for.
+    pub watched: usize,
+    /// A server that was only asked what it is, and is gone within this time, was started to be asked.
+    pub probe_for: Duration,
+    /// How often it is told how many calls are in flight, at most.
+    pub in_flight_every: Duration,
+    /// Request headers kept for what the user asks of them, by their names in lower case: sixteen at most.
+    pub kept_headers: Arc<[Box<str>]>,
 }
 
 impl Default for Limits {
@@ -154,6 +168,13 @@ impl Default for Limits {
             relayed: 64,
             hops: 16,
             sessions: 16_384,
+            definitions: 32_768,
+            inventories: 4096,
+            list_bytes: 4 << 20,
+            watched: 1024,
+            probe_for: Duration::from_secs(1),
+            in_flight_every: Duration::from_secs(1),
+            kept_headers: Arc::default(),
         }
     }
 }

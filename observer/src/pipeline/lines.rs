@@ -67,6 +67,9 @@ impl Pipeline {
             return;
         };
         call.keys = keys(scope, AskedBy::End(asker), &call);
+        if let Some(connection) = self.connections.value_mut(&id) {
+            connection.way_mut(to).ids.note(&call.id);
+        }
         self.register(call);
     }
 
@@ -119,7 +122,7 @@ impl Pipeline {
             trace: meta::trace(message),
             first_byte: envelope.first_byte,
             sent_at: flow.sent_at(envelope.first_byte),
-            received_at: flow.received_at(envelope.last_byte),
+            received_at: flow.received_at(envelope.last_byte).filter(|_| !envelope.may_be_two),
             request_bytes: envelope.bytes,
             whole: message.whole,
             inferred: message.id_inferred,
@@ -127,11 +130,13 @@ impl Pipeline {
             progress_token: message.member(Member::ProgressToken).and_then(as_id),
             progress: 0,
             cancelled_at: None,
+            headers: super::private::Private::new(Default::default()),
             doom: (envelope.last_byte.at.after(age), Outcome::Expired),
             ties: RequestTies::read(message),
             notifications: 0,
             hops: 0,
             relayed: None,
+            goes_on: matches!(message.member(Member::Cursor), Some(Kept::String(_))),
             arguments: raw(message, Member::Arguments),
         })
     }
@@ -139,6 +144,8 @@ impl Pipeline {
     /// Takes a call in; those that it replaces end.
     pub(super) fn register(&mut self, call: OpenCall) {
         let (connection, session) = (call.connection, call.session);
+        self.note_asked(&call);
+        self.note_in_flight();
         let (id, ended) = self.calls.open(call);
         self.enter_session(session, id);
         for (old, call) in ended {
@@ -155,13 +162,9 @@ impl Pipeline {
     /// beginning of another, so what is left of an id proves nothing: the answer counts only where a single call
     /// is open that it can belong to.
     fn answer_with_hole(&mut self, id: ConnectionId, to: End, envelope: &Envelope, message: &Message) {
-        let open: Vec<CallId> =
-            self.asked_wires(id, to).iter().flat_map(|wire| self.asked_on(*wire)).collect();
-        match open.as_slice() {
-            [call] if self.calls.call(*call).is_some_and(|call| fits(&message.id, &call.id)) => {
-                self.answer(*call, &Answer { connection: id, to, envelope, message });
-            }
-            _ => self.health.fault(Stage::Pairing, "answer_without_id"),
+        match self.only_asked(&self.asked_wires(id, to), message) {
+            Some(call) => self.answer(call, &Answer { connection: id, to, envelope, message }),
+            None => self.health.fault(Stage::Pairing, "answer_without_id"),
         }
     }
 
@@ -201,12 +204,6 @@ impl Pipeline {
                 None => self.unanswerable(id, to, &envelope, Some(answer_id), self.transport(id)),
             }
         }
-    }
-
-    /// Whether an answer came later than the request. One that was held is older than requests that came since, and
-    /// the request it belongs to may be lost.
-    fn may_answer(&self, answer: &Envelope, call: CallId) -> bool {
-        self.calls.call(call).is_some_and(|open| open.first_byte.at <= answer.first_byte.at)
     }
 
     fn notify_line(&mut self, id: ConnectionId, to: End, envelope: &Envelope, message: &Message) {
@@ -284,14 +281,6 @@ impl Pipeline {
         let at = envelope.first_byte.at;
         let unanswerable = Unanswerable { at, id: answer_id, transport, from, to };
         self.observations.push_back(Observation::Unanswerable(Box::new(unanswerable)));
-    }
-}
-
-/// Whether what was read of an answer's id may be `id`.
-fn fits(read: &MessageId, id: &Id) -> bool {
-    match read {
-        MessageId::Id(read) => read == id,
-        MessageId::Absent | MessageId::Null => true,
     }
 }
 

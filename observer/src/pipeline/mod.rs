@@ -5,18 +5,21 @@
 //!
 //! 1. `feed(input)`: takes one record.
 //! 2. `while let Some(observation) = next()`: what became known by it.
-//! 3. `while let Some((stream, verdict)) = next_verdict()`: what the kernel should do with streams.
+//! 3. `while let Some((stream, verdict)) = next_verdict()`: what the kernel should do with streams; and
+//!    `next_watch()` likewise: of which processes it should be told what they take.
 //!
 //! The stages are the folders; the files beside them join the stages: [`reader`] for one flow, `feed` for one
 //! record, `early` for sends that wait for their receiver, `ends` for what is over, `lines` and `http` for one message,
-//! `exchanges` for one response, `completion` for one call, `settle` for a call seen from both ends, `sessions`,
-//! `parties`, `partners` and `unseen_endpoint` for what surrounds it, `rounds`, `tasks`, `subscriptions` and `relays` for
-//! calls that belong together.
+//! `exchanges` for one response, `proof` for what holes leave of them, `completion` for one call, `settle` for a call
+//! seen from both ends, `sessions`, `lifecycle`, `parties`, `partners` and `unseen_endpoint` for what surrounds it,
+//! `rounds`, `tasks`, `subscriptions` and `relays` for calls that belong together, `steps` and `auth` for what it tells
+//! of servers.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::indexing_slicing, clippy::unwrap_used)]
 #![deny(clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking"))]
 
 pub mod attribution;
+mod auth;
 mod completion;
 pub mod connection;
 pub mod early;
@@ -28,6 +31,7 @@ mod holes;
 mod http;
 pub mod input;
 pub mod jsonrpc;
+mod lifecycle;
 pub mod limits;
 mod lines;
 pub mod mcp;
@@ -36,12 +40,14 @@ pub mod pairing;
 mod parties;
 mod partners;
 pub mod private;
+mod proof;
 pub mod reader;
 pub mod reassembly;
 mod relays;
 mod rounds;
 mod sessions;
 mod settle;
+mod steps;
 mod subscriptions;
 mod tasks;
 #[cfg(test)]
@@ -58,11 +64,15 @@ use attribution::Processes;
 use connection::Connection;
 use health::Health;
 use input::{ProcessId, StreamId};
+use lifecycle::Servers;
 use limits::{Limits, Table};
-use mcp::session::{Declared, Parties};
+use mcp::inventory::Inventory;
+use mcp::session::Parties;
+use mcp::step::Progress;
 use observation::Observation;
 use pairing::Calls;
 use pairing::expiry::Due;
+use pairing::ids::Ids;
 use reader::Found;
 use reassembly::stdio_pair::Wires;
 use reassembly::twin::{ConnectionId, End, Twins};
@@ -84,9 +94,13 @@ pub struct Pipeline {
     settings: Settings,
     /// Time of the newest record.
     now: Timestamp,
+    /// Time of the first.
+    began: Option<Timestamp>,
     processes: Processes,
-    /// Names that server processes gave themselves, for calls that carry none.
-    servers: Table<ProcessId, Declared>,
+    servers: Servers,
+    inventory: Inventory,
+    /// How far each conversation has come.
+    progress: Table<u64, Progress>,
     twins: Twins,
     /// When streams were first seen, the latest ones.
     opened: Table<StreamId, Timestamp>,
@@ -129,6 +143,10 @@ struct HttpSession {
     shown: u64,
     /// Whether its `initialize` was answered.
     started: bool,
+    /// Ids of the client's requests.
+    client_ids: Ids,
+    /// Ids of the server's requests.
+    server_ids: Ids,
     /// Its open calls.
     calls: BTreeSet<pairing::CallId>,
     /// It is over; what is to be told of that.
@@ -141,8 +159,11 @@ impl Pipeline {
         let limits = &settings.limits;
         Self {
             now: Timestamp::default(),
+            began: None,
             processes: Processes::new(limits),
-            servers: Table::new(limits.processes),
+            servers: Servers::new(limits.processes),
+            inventory: Inventory::new(limits),
+            progress: Table::new(limits.sessions),
             twins: Twins::new(limits.streams),
             opened: Table::new(limits.recent_streams),
             wires: Wires::default(),
@@ -191,6 +212,7 @@ impl Pipeline {
             self.closing.first(),
             self.parting.first(),
             self.gone.first(),
+            self.servers.deadline(),
         ];
         deadlines.into_iter().flatten().min()
     }

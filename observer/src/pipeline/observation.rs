@@ -1,5 +1,7 @@
 //! What the pipeline tells the exporters. Absent facts are `None`, never invented.
 
+mod servers;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,12 +13,17 @@ use super::jsonrpc::Id;
 use super::private::Private;
 use super::time::Timestamp;
 
+pub use servers::{Auth, AuthResult, InFlight, ProtocolStep, Server, ServerUsage, ToolChanged, ToolsListed};
+
 pub use super::attribution::{Home, Process, Workload};
+pub use super::mcp::inventory::Changed;
 pub use super::mcp::meta::{Subject, TraceContext};
 pub use super::mcp::method::CallDirection;
+pub use super::mcp::step::Step;
 pub use super::mcp::ties::TaskStatus;
 pub use super::pairing::outcome::Outcome;
-pub use super::transport::Transport;
+pub use super::transport::authorization::Scheme;
+pub use super::transport::{ChosenHeaders, Transport};
 
 /// One thing that users may want to know.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,6 +48,18 @@ pub enum Observation {
     Loss(Loss),
     /// Something cannot be seen.
     BlindSpot(Box<BlindSpot>),
+    /// A server listed its tools, and not those that it listed before.
+    ToolsListed(Box<ToolsListed>),
+    /// A server tells something else of a tool than before.
+    ToolChanged(Box<ToolChanged>),
+    /// A conversation came to its next step.
+    ProtocolStep(Box<ProtocolStep>),
+    /// An HTTP request with MCP was let in, or not.
+    Auth(Box<Auth>),
+    /// What the process of a server takes.
+    ServerUsage(Box<ServerUsage>),
+    /// How many calls are in flight.
+    InFlight(Box<InFlight>),
 }
 
 /// A request and how it ended.
@@ -89,6 +108,10 @@ pub struct Call {
     pub server: Peer,
     /// How sure the figures are.
     pub certainty: Certainty,
+    /// What the user has chosen to know (`expressions`); empty until then.
+    pub attributes: Vec<Attribute>,
+    /// Headers of its HTTP request that the user asks for.
+    pub headers: Private<ChosenHeaders>,
     /// Other calls and messages that belong to it.
     pub links: Links,
     /// Raw arguments, if payloads are kept.
@@ -193,6 +216,47 @@ pub struct TaskEnded {
     pub server: Peer,
 }
 
+/// An attribute of a call that the user has chosen.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attribute {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its value.
+    pub value: AttributeValue,
+}
+
+/// The value of an attribute.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[serde(untagged)]
+pub enum AttributeValue {
+    /// Text.
+    Text(Box<str>),
+    /// A whole number.
+    Int(i64),
+    /// A number.
+    Double(f64),
+    /// True or false.
+    Bool(bool),
+}
+
+impl AttributeValue {
+    /// Whether it says nothing.
+    pub fn is_empty(&self) -> bool {
+        matches!(self, Self::Text(text) if text.is_empty())
+    }
+}
+
+impl std::fmt::Display for AttributeValue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Text(it) => f.write_str(it),
+            Self::Int(it) => it.fmt(f),
+            Self::Double(it) => it.fmt(f),
+            Self::Bool(it) => it.fmt(f),
+        }
+    }
+}
+
 /// How sure the figures of a call are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Certainty {
@@ -272,17 +336,6 @@ pub struct Session {
     pub client: Peer,
     /// The MCP server.
     pub server: Peer,
-}
-
-/// A server process, at its beginning or end.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Server {
-    /// When.
-    pub at: Timestamp,
-    /// The server.
-    pub server: Peer,
-    /// Wait status, at its end.
-    pub status: Option<i32>,
 }
 
 /// An answer without a request.

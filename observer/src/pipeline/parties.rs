@@ -52,7 +52,7 @@ impl Pipeline {
         if is_client || told.name.is_some() {
             return told;
         }
-        process.and_then(|process| self.servers.value(&process).cloned()).unwrap_or_default()
+        process.and_then(|process| self.servers.declared(process).cloned()).unwrap_or_default()
     }
 }
 

@@ -26,6 +26,8 @@ pub struct Envelope {
     pub carrier: Carrier,
     /// Size of the text.
     pub bytes: u64,
+    /// A hole is in it, and nothing tells how long it is: its end may be that of another text.
+    pub may_be_two: bool,
 }
 
 /// What was found in a flow.
@@ -120,6 +122,7 @@ struct Text {
     skim: Box<Skim>,
     first_byte: Option<Mark>,
     bytes: u64,
+    has_hole: bool,
     /// The beginning of a text that is not JSON: the address of an endpoint event.
     plain: Vec<u8>,
     plain_limit: usize,
@@ -273,6 +276,7 @@ impl Text {
             skim: Box::new(Skim::new(limits, payloads)),
             first_byte: None,
             bytes: 0,
+            has_hole: false,
             plain: Vec::new(),
             plain_limit: limits.kept_bytes,
         }
@@ -298,7 +302,7 @@ impl Text {
     fn reset(&mut self) {
         self.skim.finish();
         self.first_byte = None;
-        self.bytes = 0;
+        (self.bytes, self.has_hole) = (0, false);
         self.plain.clear();
     }
 
@@ -311,10 +315,12 @@ impl Text {
             if let Some(fault) = skimmed.fault {
                 out.push(Found::Fault(fault));
             }
-            let envelope = Envelope { first_byte, last_byte, carrier, bytes: self.bytes };
+            let ends_by_itself = matches!(carrier, Carrier::StdioLine | Carrier::SseEvent { .. });
+            let may_be_two = self.has_hole && ends_by_itself;
+            let envelope = Envelope { first_byte, last_byte, carrier, bytes: self.bytes, may_be_two };
             out.push(Found::Text(Box::new(envelope), skimmed.messages));
         }
-        self.bytes = 0;
+        (self.bytes, self.has_hole) = (0, false);
         self.plain.clear();
     }
 }
@@ -360,6 +366,7 @@ impl Frames for Sink<'_> {
             Frame::Text(bytes) => self.text.push(bytes),
             Frame::Gap(missing) => {
                 self.text.bytes = self.text.bytes.saturating_add(missing);
+                self.text.has_hole = true;
                 self.text.skim.gap(missing);
             }
             Frame::End { last_byte, carrier } => self.text.end(last_byte, carrier, self.out),

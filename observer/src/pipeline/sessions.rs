@@ -1,4 +1,4 @@
-//! Sessions and servers: when they begin and end.
+//! Sessions: when they begin and end.
 //!
 //! A stdio session begins with the answer to `initialize` and ends with its wires; an HTTP session has an id that
 //! the server gives out. Requests of the stateless era (2026-07-28) have neither.
@@ -7,9 +7,8 @@ use std::collections::BTreeSet;
 
 use super::connection::Connection;
 use super::health::Stage;
-use super::input::ProcessId;
 use super::mcp::session::{Declared, Parties};
-use super::observation::{Observation, Peer, Server, Session, Transport};
+use super::observation::{Observation, Peer, Session, Transport};
 use super::pairing::CallId;
 use super::reassembly::stdio_pair::Wire;
 use super::reassembly::twin::{ConnectionId, End};
@@ -40,19 +39,39 @@ impl Pipeline {
     /// A session was named, by its id or its address, of which `shown` is a hash.
     pub(super) fn meet_session(&mut self, session: u64, transport: Transport, shown: u64) {
         if self.sessions.value(&session).is_none() {
+            let [client_ids, server_ids] = Default::default();
             let new = HttpSession {
                 parties: Parties::default(),
                 transport,
                 since: self.now,
                 shown,
                 started: false,
+                client_ids,
+                server_ids,
                 calls: BTreeSet::new(),
                 over: None,
             };
-            if self.sessions.insert(session, new).is_some() {
+            if let Some((_, oldest)) = self.sessions.insert(session, new) {
                 self.health.shed(Stage::Pairing, "sessions");
+                self.give_session_up(oldest);
             }
         }
+    }
+
+    /// A session had to go. If it has not ended, it is not known any more who was in it.
+    fn give_session_up(&mut self, session: HttpSession) {
+        let cut_short = session.started.then(|| {
+            Box::new(Session {
+                at: self.now,
+                transport: session.transport,
+                revision: session.parties.revision,
+                session: Some(session.shown),
+                duration: Some(self.now.since(session.since)),
+                client: Peer::default(),
+                server: Peer::default(),
+            })
+        });
+        self.observations.extend(session.over.or(cut_short).map(Observation::SessionEnded));
     }
 
     /// A call of a session begins.
@@ -195,20 +214,5 @@ impl Pipeline {
             client: self.party(connection, true),
             server: self.party(connection, false),
         }))
-    }
-
-    /// `process` answers as an MCP server, and this is what it calls itself.
-    pub(super) fn greet_server(&mut self, id: ConnectionId, process: ProcessId, declared: Declared) {
-        let known = self.servers.value(&process);
-        if known.is_some_and(|known| known.name.is_some() || declared.name.is_none()) {
-            return;
-        }
-        let first = known.is_none();
-        let _ = self.servers.insert(process, declared);
-        if first {
-            let server = self.connections.value(&id).map(|connection| self.party(connection, false));
-            let started = Server { at: self.now, server: server.unwrap_or_default(), status: None };
-            self.observations.push_back(Observation::ServerStarted(Box::new(started)));
-        }
     }
 }

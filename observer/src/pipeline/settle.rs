@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 
 use super::completion::Ended;
+use super::jsonrpc::Id;
 use super::limits::Table;
 use super::mcp::ties::AnswerTies;
 use super::observation::{Call, Certainty, Links, Outcome, Peer};
@@ -32,6 +33,8 @@ type SocketEnd = (ConnectionId, End);
 pub struct Settling {
     waiting: Table<SocketEnd, VecDeque<Waiting>>,
     due: Due<(u64, SocketEnd)>,
+    /// Halves that were shown alone, the latest ones: where their requests began, and their ids.
+    alone: Table<(SocketEnd, u64), Id>,
     next: u64,
     limit: usize,
 }
@@ -40,11 +43,13 @@ impl Settling {
     /// For at most so many calls.
     pub fn new(limit: usize) -> Self {
         // One call more for a moment, until [`Settling::pop_excess`].
-        Self { waiting: Table::new(limit.saturating_add(1)), due: Due::default(), next: 0, limit }
+        let waiting = Table::new(limit.saturating_add(1));
+        Self { waiting, due: Due::default(), alone: Table::new(limit), next: 0, limit }
     }
 
     /// A call has ended whose plaintext was read at `end` of `socket`. If the other half is here, gives the whole
-    /// call, else keeps this half until then.
+    /// call, else keeps this half until then. A half whose other was shown alone, because this one ends so much later
+    /// (its answer was lost), is dropped: no call is shown twice.
     pub fn settle(
         &mut self,
         socket: ConnectionId,
@@ -55,6 +60,11 @@ impl Settling {
     ) -> Option<Ended> {
         if let Some(other) = self.take_twin((socket, end.other()), position, &ended.call) {
             return Some(merge_ended(ended, other));
+        }
+        let twin = ((socket, end.other()), position);
+        if self.alone.value(&twin) == Some(&ended.call.id) {
+            self.alone.remove(&twin);
+            return None;
         }
         let (number, own) = (self.next, (socket, end));
         self.next += 1;
@@ -101,6 +111,7 @@ impl Settling {
         if queue.is_empty() {
             self.waiting.remove(&end);
         }
+        let _ = self.alone.insert((end, waiting.position), waiting.ended.call.id.clone());
         Some(waiting.ended)
     }
 }
@@ -144,6 +155,7 @@ fn merge(one: Call, other: Call) -> Call {
         progress: first.progress.max(second.progress),
         certainty: better(first.certainty, second.certainty),
         response_bytes: first.response_bytes.max(second.response_bytes),
+        headers: if first.headers.reveal().0.is_empty() { second.headers } else { first.headers },
         links: merge_links(first.links, second.links),
         arguments: first.arguments.or(second.arguments),
         result: first.result.or(second.result),

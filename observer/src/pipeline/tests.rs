@@ -1,6 +1,7 @@
 //! What comes out when known bytes go in: stdio, HTTP and TLS, with losses and look-alikes.
 
 mod ends;
+mod facts;
 mod holes;
 mod hostile;
 mod http;
@@ -22,6 +23,7 @@ use std::time::Duration;
 use observer_common::stream::{TlsLibrary, Verdict};
 
 use super::input::{Direction, Event, EventBody, Identity, Input, ProcessFacts, ProcessId, StreamId};
+use super::limits::Limits;
 use super::observation::{Call, CallDirection, Certainty, Observation, Outcome, Transport};
 use super::{Pipeline, Settings, Timestamp};
 
@@ -40,6 +42,12 @@ impl Host {
     fn new() -> Self {
         let pipeline = Pipeline::new(Settings::default());
         Self { pipeline, now_ms: 0, positions: Default::default(), seen: Vec::new() }
+    }
+
+    fn keep_headers(&mut self, names: &[&str]) {
+        let kept_headers = names.iter().map(|&name| name.into()).collect();
+        let limits = Limits { kept_headers, ..Limits::default() };
+        self.pipeline = Pipeline::new(Settings { limits, ..Settings::default() });
     }
 
     fn event(&mut self, pid: u32, body: EventBody<'_>) {
@@ -149,6 +157,11 @@ const fn ms(count: u64) -> Option<Duration> {
 fn tcp(local: u16, peer: u16) -> Identity {
     let address = |port| std::net::SocketAddr::from(([127, 0, 0, 1], port));
     Identity::Tcp { namespace: 1, local: address(local), peer: address(peer), sequence: None }
+}
+
+/// The headers that the user has asked for, with their places.
+fn chosen(call: &Call) -> Vec<(u8, &str)> {
+    call.headers.reveal().0.iter().map(|(place, value)| (*place, &**value)).collect()
 }
 
 fn post(body: &str, headers: &str) -> String {

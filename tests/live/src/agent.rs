@@ -30,6 +30,11 @@ impl Agent {
         Ok(agent)
     }
 
+    /// Where it serves its metrics.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// All metrics, as scraped.
     pub fn metrics(&self) -> Result<String> {
         self.fetch("/metrics")

@@ -5,7 +5,10 @@
 
 pub mod agent;
 pub mod comparison;
+pub mod containers;
 pub mod namespaces;
 pub mod observer;
 pub mod programs;
+pub mod prometheus;
 pub mod scene;
+pub mod timed;

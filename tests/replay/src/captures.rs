@@ -81,7 +81,11 @@ impl Capture {
     pub fn shifted(&self, by_ns: u64) -> Self {
         let mut later = self.clone();
         later.head.clock.unix_ns_at_boot -= i64::try_from(by_ns).expect("a small shift");
-        later.records.iter_mut().for_each(|record| record.header.at_ns += by_ns);
+        for RecordHeader { at_ns, process, .. } in later.records.iter_mut().map(|record| &mut record.header) {
+            *at_ns += by_ns;
+            // The kernel itself has no beginning.
+            process.started_ns += if process.started_ns == 0 { 0 } else { by_ns };
+        }
         later
     }
 }

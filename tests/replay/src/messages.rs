@@ -46,6 +46,30 @@ pub fn call(id: u64, tool: &str, arguments: &str) -> String {
     )
 }
 
+/// `tools/list`; with `cursor`, its next page.
+pub fn list(id: u64, cursor: Option<&str>) -> String {
+    let params = cursor.map_or_else(String::new, |cursor| format!(r#""params":{{"cursor":"{cursor}"}},"#));
+    format!(r#"{{"method":"tools/list",{params}"jsonrpc":"2.0","id":{id}}}"#)
+}
+
+/// A list of tools, each with its description; with `next`, there is another page.
+pub fn listed(id: u64, tools: &[(&str, &str)], next: Option<&str>) -> String {
+    let tool = |(name, description): &(&str, &str)| {
+        format!(
+            r#"{{"name":"{name}","description":"{description}","inputSchema":{{"type":"object","properties":{{}}}}}}"#
+        )
+    };
+    let tools = tools.iter().map(tool).collect::<Vec<_>>().join(",");
+    let next = next.map_or_else(String::new, |next| format!(r#","nextCursor":"{next}""#));
+    result(id, &format!(r#"{{"tools":[{tools}]{next}}}"#))
+}
+
+/// `server/discover`, as a client asks that speaks both eras.
+pub fn discover(id: u64) -> String {
+    let version = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}"#;
+    format!(r#"{{"method":"server/discover","params":{{{version}}},"jsonrpc":"2.0","id":{id}}}"#)
+}
+
 /// `resources/read`.
 pub fn read(id: u64, uri: &str) -> String {
     format!(r#"{{"method":"resources/read","params":{{"uri":"{uri}"}},"jsonrpc":"2.0","id":{id}}}"#)

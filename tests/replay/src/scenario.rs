@@ -21,7 +21,7 @@ use mcp_observer::capture::file::{Head, HostFacts};
 use mcp_observer::pipeline::input::{BlindSpotFacts, ProcessFacts};
 use mcp_observer::pipeline::time::WallClock;
 use observer_common::loss::LossCause;
-use observer_common::process::ProcessKey;
+use observer_common::process::{ProcessKey, ProcessUsage};
 use observer_common::record::{LAYOUT, RecordHeader, RecordKind};
 use observer_common::stream::{StreamIdentity, StreamKind, TlsLibrary};
 
@@ -117,6 +117,13 @@ impl Scenario {
         let payload = serde_json::to_vec(&facts).expect("facts are JSON");
         self.push(RecordKind::ProcessSeen, key, 0, 0, 0, payload);
         Process(key)
+    }
+
+    /// Something is found out of a process, or of where it runs.
+    pub fn learns(&mut self, process: Process, kind: RecordKind, facts: &impl serde::Serialize) {
+        let of_process = kind == RecordKind::ProcessSeen;
+        let key = if of_process { process.0 } else { ProcessKey::default() };
+        self.push(kind, key, 0, 0, 0, serde_json::to_vec(facts).expect("facts are JSON"));
     }
 
     /// A process ends with this wait status.
@@ -236,6 +243,13 @@ impl Scenario {
     pub fn ends(&mut self, wire: Wire) {
         let Some(reader) = wire.reader else { return };
         self.push(RecordKind::StreamEnded, reader.0, wire.out_of, 0, 0, Vec::new());
+    }
+
+    /// What a process takes is looked at.
+    pub fn takes(&mut self, process: Process, resident_bytes: u64, cpu: Duration) {
+        let cpu_ns = u64::try_from(cpu.as_nanos()).expect("a scenario is short");
+        let usage = ProcessUsage { uptime_ns: 5_000_000_000, resident_bytes, cpu_ns };
+        self.push(RecordKind::ProcessUsage, process.0, 0, 0, 0, usage.to_bytes().to_vec());
     }
 
     /// The time of the next record.

@@ -23,6 +23,10 @@ fn wrong_usage_is_2() {
         &["watch", "--exe", "./no/such/program"],
         &["run", "--listen", "nowhere"],
         &["record"],
+        &["replay", "a", "--filter", "tol == 'x'"],
+        &["replay", "a", "--attribute", "tool"],
+        &["watch", "--filter", "arguments.x == 1"],
+        &["run", "--attribute", "key=headers['authorization']"],
     ];
     for &arguments in wrong {
         let output = run(arguments);
@@ -118,6 +122,42 @@ fn the_count_and_the_filters_hold() {
     assert_eq!(calls(&["--server", "stdio-server"]), all);
     assert_eq!(calls(&["--exe", "node"]), all);
     assert_eq!(calls(&["--pid", "1"]), 0);
+}
+
+#[test]
+fn expressions_choose_calls_and_add_attributes() {
+    let file = fixture("sdk_python_v2_http");
+    let call = |flags: &[&str]| {
+        let output = run([&["replay", &file, "--output", "json", "--metrics"], flags].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        let text = stdout(&output);
+        text.lines()
+            .filter(|line| line.starts_with(r#"{"type":"call""#))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let all = call(&[]);
+    let echoes = call(&["--filter", "tool == 'echo'", "--attribute", "agent=headers['User-Agent']"]);
+    assert!(!echoes.is_empty() && echoes.len() < all.len(), "{} of {}", echoes.len(), all.len());
+    for line in &echoes {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!(line["tool"], "echo");
+        assert_eq!(line["attributes"]["agent"], "python-httpx2/2.16.2");
+    }
+    assert!(all.iter().all(|line| !line.contains("attributes")));
+    let written = "slow=duration_ms > 0.0\nsize=request_bytes";
+    let output =
+        command(["replay", &file, "--output", "json"]).env("MCP_OBSERVER_ATTRIBUTE", written).output();
+    assert!(stdout(&output.unwrap()).contains(r#""attributes":{"slow":true,"size":"#));
+}
+
+#[test]
+fn a_failing_expression_is_counted() {
+    let file = fixture("stdio_pipes");
+    let output = run(["replay", &file, "--metrics", "--attribute", "it=100 / progress"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let counted = r#"mcp_observer_faults_total{cause="attribute",stage="expression"}"#;
+    assert!(stdout(&output).contains(counted), "{}", stdout(&output));
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 mod added;
 mod bytes;
+mod exporters;
 mod floor;
 mod load;
 mod replay;
@@ -42,7 +43,7 @@ pub struct Arguments {
     /// Runs the peers of closed loops and the agent before all else, for a machine that does other things meanwhile
     #[arg(long)]
     real_time: bool,
-    /// Takes these programs instead of building: the observer, beside which `rate` is, and the folder of the peers
+    /// Takes these programs instead of building: the observer, beside which `rate` and `exporters` are, and the folder of the peers
     #[arg(long, num_args = 2, value_names = ["OBSERVER", "PEERS"])]
     built: Vec<PathBuf>,
 }
@@ -103,13 +104,14 @@ struct Measurement {
     run: fn(&Bench) -> Result<Figures>,
 }
 
-const MEASUREMENTS: [Measurement; 6] = [
+const MEASUREMENTS: [Measurement; 7] = [
     Measurement { name: "added", about: added::ABOUT, run: added::measure },
     Measurement { name: "load", about: load::ABOUT, run: load::measure },
     Measurement { name: "unrelated", about: unrelated::ABOUT, run: unrelated::measure },
     Measurement { name: "bytes", about: bytes::ABOUT, run: bytes::measure },
     Measurement { name: "rest", about: rest::ABOUT, run: rest::measure },
     Measurement { name: "replay", about: replay::ABOUT, run: replay::measure },
+    Measurement { name: "exporters", about: exporters::ABOUT, run: exporters::measure },
 ];
 
 fn names() -> clap::builder::PossibleValuesParser {
@@ -148,5 +150,6 @@ fn programs(arguments: &Arguments) -> Result<Programs> {
     }
     setup::for_build()?;
     replay::build()?;
+    exporters::build()?;
     Programs::build()
 }

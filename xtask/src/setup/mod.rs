@@ -42,11 +42,12 @@ pub fn for_build() -> Result<()> {
     step("OpenSSL headers", || provide(&Need::OpenSsl))
 }
 
-/// What the suites need beyond a build: the peers in other languages, and what makes networks for them.
+/// What the suites need beyond a build: the peers in other languages, and what makes networks and containers for them.
 pub fn for_tests() -> Result<()> {
     step("Node.js and npm", || provide(&Need::Node))?;
     step("Python with venv", || provide(&Need::Python))?;
-    step("network tools", || provide(&Need::Network))
+    step("network tools", || provide(&Need::Network))?;
+    step("containers", || provide(&Need::Containers))
 }
 
 /// What booting guests needs. Says nothing when it is there, since each boot asks.

@@ -19,6 +19,7 @@ pub enum Need {
     Node,
     Python,
     Network,
+    Containers,
     Guests,
 }
 
@@ -41,6 +42,7 @@ impl Need {
             Self::Node => in_path("npm") && node_release().is_some_and(|release| release >= NODE),
             Self::Python => process::succeeds(Command::new("python3").args(["-c", "import ensurepip, venv"])),
             Self::Network => ["ip", "nft", "wget"].into_iter().all(in_path),
+            Self::Containers => ["containerd", "ctr", "runc", "podman"].into_iter().all(in_path),
             Self::Guests => {
                 ["busybox", "cpio", "depmod", "xz", "qemu-system-x86_64"].into_iter().all(in_path)
             }
@@ -56,6 +58,7 @@ impl Need {
             Self::Node => format!("Node.js {NODE} or newer, and npm"),
             Self::Python => "Python with venv".to_owned(),
             Self::Network => "ip, nft and wget".to_owned(),
+            Self::Containers => "containerd, runc and podman".to_owned(),
             Self::Guests => "the programs that guests are booted with".to_owned(),
         }
     }
@@ -84,6 +87,8 @@ impl Need {
             (Self::Python, Arch) => &["python"],
             (Self::Network, Fedora) => &["iproute", "nftables", "wget"],
             (Self::Network, _) => &["iproute2", "nftables", "wget"],
+            // What runs as a service elsewhere is started by the tests themselves, with folders of their own.
+            (Self::Containers, _) => &["containerd", "runc", "podman"],
             // The guest's own emulator is fetched beside the system's and borrows the libraries of this one.
             (Self::Guests, Debian) => &["qemu-system-x86", "busybox-static", "cpio", "kmod", "xz-utils"],
             (Self::Guests, _) => &[],

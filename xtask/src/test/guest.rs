@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::process::Killed;
+use crate::process::{self, Killed};
 
 /// Flags of `cargo xtask guest`.
 #[derive(clap::Args)]
@@ -118,16 +118,7 @@ impl Arguments {
 /// Whether the command ends with 0, and in time.
 fn succeeds(command: &mut Command) -> Result<bool> {
     let mut child = Killed(command.spawn().with_context(|| format!("starting {:?}", command.get_program()))?);
-    let deadline = Instant::now() + LIMIT;
-    loop {
-        if let Some(status) = child.0.try_wait()? {
-            return Ok(status.success());
-        }
-        if Instant::now() > deadline {
-            return Ok(false);
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    Ok(process::ended_within(&mut child.0, LIMIT)?.is_some_and(|status| status.success()))
 }
 
 /// How a step ended.

@@ -17,7 +17,8 @@ const STAGES: &[&[&str]] = &[
 ];
 
 /// The files that join the stages. They may use all of them, and no stage uses them.
-const GLUE: [&str; 19] = [
+const GLUE: [&str; 22] = [
+    "auth",
     "completion",
     "connection",
     "early",
@@ -26,6 +27,7 @@ const GLUE: [&str; 19] = [
     "feed",
     "holes",
     "http",
+    "lifecycle",
     "lines",
     "parties",
     "reader",
@@ -33,6 +35,7 @@ const GLUE: [&str; 19] = [
     "rounds",
     "sessions",
     "settle",
+    "steps",
     "subscriptions",
     "tasks",
     "tests",
@@ -40,7 +43,7 @@ const GLUE: [&str; 19] = [
 ];
 
 /// What stands around the pipeline and is not to be used inside it.
-const OUTSIDE: [&str; 5] = ["agent", "capture", "cli", "config", "export"];
+const OUTSIDE: [&str; 6] = ["agent", "capture", "cli", "config", "export", "expressions"];
 
 /// Checks the paths that a file of `observer/src/pipeline` uses.
 pub fn only_earlier_stages(source: &Source) -> Vec<Finding> {

@@ -5,12 +5,12 @@
 
 use std::path::Path;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
 use super::{Files, boot};
-use crate::process::Killed;
+use crate::process::{self, Killed};
 
 /// Software alone.
 pub const EMULATION: &str = "tcg,thread=multi";
@@ -34,12 +34,5 @@ fn runs_a_kernel(files: &Files) -> Result<bool> {
     let mut command = boot::bare_emulator(files, KVM);
     command.args(["-m", "512", "-append", "panic=-1"]).stdout(Stdio::null()).stderr(Stdio::null());
     let mut emulator = Killed(command.spawn().context("starting the emulator")?);
-    let deadline = Instant::now() + PATIENCE;
-    while Instant::now() < deadline {
-        if let Some(status) = emulator.0.try_wait()? {
-            return Ok(status.success());
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    Ok(false)
+    Ok(process::ended_within(&mut emulator.0, PATIENCE)?.is_some_and(|status| status.success()))
 }

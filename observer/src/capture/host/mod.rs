@@ -2,14 +2,27 @@
 
 pub mod cgroups;
 pub mod homes;
+pub mod identity;
 pub mod libraries;
 pub mod processes;
 pub mod root;
+pub mod usage;
 pub mod users;
+
+use std::path::PathBuf;
 
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::pipeline::time::{Timestamp, WallClock};
+
+/// What an agent must be told of its host where it cannot find out.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Where the host's root folder is, other than at the root of process 1.
+    pub root: Option<PathBuf>,
+    /// What the cluster calls this node, other than by the host's name.
+    pub node: Option<String>,
+}
 
 /// The clock that the kernel programs stamp records with: it runs on while the host sleeps.
 #[derive(Clone, Copy, Debug)]

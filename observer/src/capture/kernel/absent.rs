@@ -8,6 +8,7 @@ use observer_common::stream::Verdict;
 use super::{KernelState, Options, StartFacts};
 use crate::capture::Record;
 use crate::error::Error;
+use crate::pipeline::input::ProcessId;
 use crate::pipeline::time::{Timestamp, WallClock};
 
 /// Never made.
@@ -58,6 +59,11 @@ impl KernelSource {
 
     /// Hands over what was lost.
     pub fn tell_losses(&mut self, _: &mut dyn FnMut(Record<'_>)) {
+        match self.0 {}
+    }
+
+    /// Asks what a process takes.
+    pub fn watch(&mut self, _: ProcessId, _: bool) {
         match self.0 {}
     }
 

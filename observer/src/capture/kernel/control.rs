@@ -9,9 +9,10 @@ use std::rc::Rc;
 use observer_common::control::{ARGUMENTS_MAX, BlindSpotKind, ControlKind, FILENAME_MAX};
 use observer_common::process::ProcessKey;
 use observer_common::record::{LAYOUT, RecordHeader, RecordKind};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::capture::host::homes::{Homes, inherit};
+use crate::capture::host::identity::{Sought, Told};
 use crate::capture::host::libraries::Look;
 use crate::capture::host::processes;
 use crate::pipeline::input::{BlindSpotFacts, ProcessFacts};
@@ -35,6 +36,10 @@ pub(super) struct Processes {
     pub ends: VecDeque<Made>,
     /// What the finder of libraries is to look at.
     pub looks: Vec<Look>,
+    /// Containers and pods of which more is to be found out.
+    pub sought: Vec<Sought>,
+    /// Those that were asked for already.
+    asked: FxHashSet<String>,
     /// Blind spots that were told, each once for a process.
     blind: BTreeSet<(ProcessKey, BlindSpotKind)>,
 }
@@ -43,8 +48,25 @@ pub(super) struct Processes {
 const KNOWN_MAX: usize = 65_536;
 /// Told blind spots that are remembered, so that each is told once.
 const BLIND_MAX: usize = 65_536;
+/// Containers and pods that are remembered as asked for; past it all are asked for again.
+const ASKED_MAX: usize = 8192;
 
 impl Processes {
+    /// None yet, and how to find out where they run.
+    pub fn new(homes: Homes) -> Self {
+        Self { homes, ..Self::default() }
+    }
+
+    /// Takes what was found out of a container or pod.
+    pub fn tell(&mut self, told: Told, at_ns: u64) {
+        let (kind, payload) = match told {
+            Told::Container(facts) => (RecordKind::ContainerSeen, serde_json::to_vec(&facts)),
+            Told::Pod(facts) => (RecordKind::PodSeen, serde_json::to_vec(&facts)),
+            Told::Refused(facts) => (RecordKind::BlindSpot, serde_json::to_vec(&facts)),
+        };
+        self.ready.push_back(made(kind, at_ns, ProcessKey::default(), payload.unwrap_or_default()));
+    }
+
     /// Takes one record of the control ring.
     pub fn take(&mut self, header: RecordHeader, payload: &[u8]) {
         match ControlKind::from_number(header.kind) {
@@ -109,12 +131,26 @@ impl Processes {
     }
 
     fn seen(&mut self, at_ns: u64, key: ProcessKey, facts: Rc<ProcessFacts>) {
+        self.seek(key.pid, &facts);
         let payload = serde_json::to_vec(&*facts).unwrap_or_default();
         self.ready.push_back(made(RecordKind::ProcessSeen, at_ns, key, payload));
         if self.known.len() >= KNOWN_MAX {
             self.known.clear();
         }
         self.known.insert(key.pid, (key, facts));
+    }
+
+    /// More is to be found out of the container or pod of this process, once.
+    fn seek(&mut self, pid: u32, facts: &ProcessFacts) {
+        let Some(id) = facts.container.as_ref().or(facts.pod.as_ref()) else { return };
+        if self.asked.contains(id) {
+            return;
+        }
+        if self.asked.len() >= ASKED_MAX {
+            self.asked.clear();
+        }
+        self.asked.insert(id.clone());
+        self.sought.push(Sought { container: facts.container.clone(), pod: facts.pod.clone(), pid });
     }
 
     fn blind_spot(&mut self, header: &RecordHeader, payload: &[u8]) {

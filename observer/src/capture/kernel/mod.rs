@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::host;
 #[cfg(feature = "kernel")]
 use super::host::BootClock;
 
@@ -86,7 +87,7 @@ impl ModeChoice {
 }
 
 /// What the agent wants of the kernel.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// How bytes are noticed.
     pub mode: ModeChoice,
@@ -97,11 +98,19 @@ pub struct Options {
     pub pace: Duration,
     /// Whether libraries are looked for and probed.
     pub tls: bool,
+    /// What is to be known of the host.
+    pub host: host::Options,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { mode: ModeChoice::Auto, ring_bytes: DEFAULT_RING_BYTES, pace: DEFAULT_PACE, tls: true }
+        Self {
+            mode: ModeChoice::Auto,
+            ring_bytes: DEFAULT_RING_BYTES,
+            pace: DEFAULT_PACE,
+            tls: true,
+            host: host::Options::default(),
+        }
     }
 }
 

@@ -15,8 +15,13 @@ use super::ring::Ring;
 use super::verdicts::{Holders, Verdicts};
 use super::{KernelState, Options, StartFacts, boot_clock, kernel_release, programs};
 use crate::capture::Record;
+use crate::capture::host::homes::Homes;
+use crate::capture::host::identity::Identities;
 use crate::capture::host::processes::{self, Asked};
+use crate::capture::host::root::HostRoot;
+use crate::capture::host::usage::{Proc, Usage};
 use crate::error::Error;
+use crate::pipeline::input::ProcessId;
 use crate::pipeline::time::{Timestamp, WallClock};
 
 /// Everything that comes from this host's kernel, in order.
@@ -31,6 +36,8 @@ pub struct KernelSource {
     losses: Losses,
     libraries: Libraries,
     opaque: Opaque,
+    identities: Identities,
+    usage: Usage,
     state: KernelState,
     /// Probes that are not in libraries.
     own_probes: usize,
@@ -90,6 +97,10 @@ const CALM_PACES: u32 = 4;
 const CALM_PART: usize = 64;
 /// A deadline may be missed by this: observations have their times from the records.
 const LATE: Duration = Duration::from_millis(5);
+/// How long the start waits for the names of containers that run already. Those found later are told later.
+const NAMES_WITHIN: Duration = Duration::from_millis(250);
+/// The same for one that starts later; the ring has room for what comes meanwhile.
+const NAME_WITHIN: Duration = Duration::from_millis(5);
 const LOSSES_EVERY: Duration = Duration::from_secs(1);
 /// The kernel's own counts of the programs cost more to read.
 const PROGRAMS_EVERY: Duration = Duration::from_secs(5);
@@ -113,16 +124,19 @@ impl KernelSource {
             losses.watch_program(&name, descriptor);
         }
         let opaque = Opaque::open(&attached.ebpf)?;
+        let root = HostRoot::new(options.host.root.as_deref());
         let mut source = Self {
             wall_clock: clock.wall_clock(),
             pace: options.pace,
             data: Ring::take(&mut attached.ebpf, "DATA")?,
             control: Ring::take(&mut attached.ebpf, "CONTROL")?,
-            processes: Processes::default(),
+            processes: Processes::new(Homes::new(root.clone())),
             verdicts: Verdicts::take(&mut attached.ebpf)?,
             losses,
             libraries: Libraries::start(attached, options.tls)?,
             opaque,
+            identities: Identities::start(root, options.host.node)?,
+            usage: Usage::default(),
             state: KernelState::default(),
             own_probes: 0,
             backlog: Backlog::default(),
@@ -148,8 +162,12 @@ impl KernelSource {
             }
         }
         self.facts.processes = self.processes.ready.len();
+        self.identities.seek(&mut self.processes.sought);
         self.libraries.look(&mut self.processes.looks);
         let found = self.libraries.settle();
+        for told in self.identities.settle(NAMES_WITHIN) {
+            self.processes.tell(told, boot_clock().now().as_nanos());
+        }
         self.facts.libraries = found.libraries;
         self.own_probes = self.facts.attached_probes;
         self.facts.attached_probes += found.probes;
@@ -205,16 +223,19 @@ impl KernelSource {
     /// after them.
     pub fn drain(&mut self, sink: &mut dyn FnMut(Record<'_>)) {
         let started = self.now();
+        for told in self.identities.told() {
+            self.processes.tell(told, started.as_nanos());
+        }
         let mut delivered = self.take_control(sink);
         // What the control ring had told by then is told.
         let mut told_until = started.as_nanos();
-        let (control, own) = (&mut self.control, &mut self.processes);
+        let (control, own, names) = (&mut self.control, &mut self.processes, &self.identities);
         let mut is_news = false;
         loop {
             let size = self.data.next(&mut |header, payload| {
                 if header.at_ns > told_until {
                     told_until = boot_clock().now().as_nanos();
-                    take_all(control, own, sink);
+                    take_all(control, own, names, sink);
                 }
                 is_news |= header.kind == RecordKind::StreamOpened as u16;
                 sink(Record { header, payload });
@@ -259,9 +280,15 @@ impl KernelSource {
         self.verdicts.decide(stream, verdict);
     }
 
+    /// Tells from time to time what a process takes, or no longer.
+    pub fn watch(&mut self, process: ProcessId, is_wanted: bool) {
+        let key = ProcessKey { pid: process.pid, tid: 0, started_ns: process.started_ns };
+        self.usage.watch(key, is_wanted);
+    }
+
     /// Takes the control ring, and tells what can be told at once. Returns how many bytes that was.
     fn take_control(&mut self, sink: &mut dyn FnMut(Record<'_>)) -> usize {
-        take_all(&mut self.control, &mut self.processes, sink)
+        take_all(&mut self.control, &mut self.processes, &self.identities, sink)
     }
 
     /// Tells the ends of processes whose bytes are out of the data ring by now.
@@ -290,6 +317,10 @@ impl KernelSource {
         if now >= self.programs_at {
             self.tell_losses(sink);
         }
+        self.usage.look(now, &Proc, &mut |process, usage| {
+            let payload = usage.to_bytes().to_vec();
+            deliver(&made(RecordKind::ProcessUsage, now.as_nanos(), process, payload), sink);
+        });
         for pid in self.opaque.look() {
             self.libraries.suspect(pid);
         }
@@ -310,10 +341,22 @@ impl Holders for Asked {
     }
 }
 
-fn take_all(control: &mut Ring, processes: &mut Processes, sink: &mut dyn FnMut(Record<'_>)) -> usize {
+fn take_all(
+    control: &mut Ring,
+    processes: &mut Processes,
+    identities: &Identities,
+    sink: &mut dyn FnMut(Record<'_>),
+) -> usize {
     let mut taken = 0;
     while let Some(size) = control.next(&mut |header, payload| processes.take(header, payload)) {
         taken += size;
+    }
+    if !processes.sought.is_empty() {
+        // The first process of a container: what files tell of it is there before the first bytes that it moves.
+        identities.seek(&mut processes.sought);
+        for told in identities.settle(NAME_WITHIN) {
+            processes.tell(told, boot_clock().now().as_nanos());
+        }
     }
     while let Some(made) = processes.ready.pop_front() {
         taken += HEADER_LEN + made.payload.len();

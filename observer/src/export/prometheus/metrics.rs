@@ -43,39 +43,93 @@ pub const METRICS: &[Metric] = &[
     .in_development(),
     counter(
         "mcp_requests_total",
-        &["server", "method", "outcome"],
+        &["server", "namespace", "pod", "method", "outcome"],
         "Requests that have ended, by outcome. A request that a wrapper or gateway passes on counts once.",
     ),
     counter(
         "mcp_tool_calls_total",
-        &["server", "client", "tool", "outcome"],
+        &["server", "namespace", "pod", "client", "tool", "outcome"],
         "Tool calls, each once: without the rounds that asked for more input and the hops of calls that are passed on.",
     ),
     histogram(
         "mcp_task_duration_seconds",
         OPERATION_BUCKETS,
-        &["server", "tool", "outcome"],
+        &["server", "namespace", "pod", "tool", "outcome"],
         "From the request that made a task until its end was first seen.",
     ),
     counter(
         "mcp_errors_total",
-        &["server", "error_type"],
+        &["server", "namespace", "pod", "error_type"],
         "Requests that have failed, by the client's error type, counted like mcp_requests_total.",
     ),
-    histogram("mcp_tool_request_bytes", SIZE_BUCKETS, &["server", "tool"], "Sizes of tool calls."),
+    histogram(
+        "mcp_tool_request_bytes",
+        SIZE_BUCKETS,
+        &["server", "namespace", "pod", "tool"],
+        "Sizes of tool calls.",
+    ),
     histogram(
         "mcp_tool_response_bytes",
         SIZE_BUCKETS,
-        &["server", "tool"],
+        &["server", "namespace", "pod", "tool"],
         "Sizes of answers to tool calls.",
     ),
-    counter("mcp_notifications_total", &["server", "method", "direction"], "Messages that want no answer."),
+    counter(
+        "mcp_notifications_total",
+        &["server", "namespace", "pod", "method", "direction"],
+        "Messages that want no answer.",
+    ),
+    gauge("mcp_calls_in_flight", &["server"], "Requests without an answer, counted once a second."),
+    histogram(
+        "mcp_protocol_step_duration_seconds",
+        OPERATION_BUCKETS,
+        &["server", "step"],
+        "From sending the first request of one step of the protocol to that of the next, once for each conversation.",
+    ),
+    gauge(
+        "mcp_servers_active",
+        &["transport"],
+        "Server processes on this host that have answered, and not ended.",
+    ),
+    gauge("mcp_sessions_active", &["transport"], "Sessions that have begun, and not ended."),
+    counter(
+        "mcp_server_starts_total",
+        &["server"],
+        "Server processes that were started while the observer ran, without those only asked what they are.",
+    ),
+    counter(
+        "mcp_server_stops_total",
+        &["server", "reason"],
+        "Ends of server processes, without those only asked what they are.",
+    ),
+    gauge("mcp_server_uptime_seconds", &["server"], "How long the oldest of a server's processes has run."),
+    gauge(
+        "mcp_server_memory_bytes",
+        &["server"],
+        "Resident memory of a server's processes, without their children.",
+    ),
+    counter(
+        "mcp_server_cpu_seconds_total",
+        &["server"],
+        "Processor time of a server's processes, without their children.",
+    ),
+    counter(
+        "mcp_auth_requests_total",
+        &["server", "scheme", "result"],
+        "HTTP requests with MCP, by the scheme of their authorization and whether they were let in.",
+    ),
+    gauge("mcp_tools_listed", &["server"], "Tools in the server's last list."),
+    counter(
+        "mcp_tool_definition_changes_total",
+        &["server"],
+        "Tools of which a server's list told something else than before.",
+    ),
     counter("mcp_observer_records_total", &[], "Records taken from the kernel or a capture file."),
     counter("mcp_observer_lost_records_total", &["cause"], "Records that were not written or not delivered."),
     counter("mcp_observer_lost_bytes_total", &["cause"], "Bytes of the lost records."),
     counter(
         "mcp_observer_missing_bytes_total",
-        &["server"],
+        &["server", "namespace", "pod"],
         "Bytes of a server's messages that were not read, whatever the cause: its sizes and calls may be incomplete.",
     ),
     counter(
@@ -126,6 +180,9 @@ const SIZE_BUCKETS: &[f64] = &[
     67_108_864.0,
 ];
 
+/// Where on Kubernetes a server runs. Elsewhere these labels are empty and not written.
+pub const WORKLOAD: [&str; 2] = ["namespace", "pod"];
+
 /// What is told of a metric in the table.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Metric {
@@ -133,7 +190,8 @@ pub struct Metric {
     pub name: &'static str,
     /// Its type.
     pub kind: Kind,
-    /// Names of its labels; every series has all of them, empty where a fact is absent.
+    /// Names of its labels; every series has all of them, empty where a fact is absent. Behind `server` stand the
+    /// labels of [`WORKLOAD`] where series are told apart by them; nobody who sets the metric need care.
     pub labels: &'static [&'static str],
     /// Help, as scraped.
     pub help: &'static str,
@@ -146,6 +204,11 @@ impl Metric {
     pub fn unit(&self) -> Option<&'static str> {
         let base = self.name.strip_suffix("_total").unwrap_or(self.name);
         ["seconds", "bytes"].into_iter().find(|unit| base.ends_with(unit))
+    }
+
+    /// Whether the labels of [`WORKLOAD`] stand behind the first one.
+    pub const fn has_workload(&self) -> bool {
+        self.labels.len() > WORKLOAD.len() && is_same(self.labels[1], WORKLOAD[0])
     }
 
     const fn in_development(self) -> Self {
@@ -211,11 +274,11 @@ const fn histogram(
     Metric { name, kind: Kind::Histogram(buckets), labels, help, stability: Stability::Stable }
 }
 
-/// Names a counter of the table, with `N` labels.
+/// Names a counter of the table, with `N` labels besides those of [`WORKLOAD`].
 pub type Counter<const N: usize> = Named<OfCounter, N>;
-/// Names a gauge of the table, with `N` labels.
+/// Names a gauge of the table, likewise.
 pub type Gauge<const N: usize> = Named<OfGauge, N>;
-/// Names a histogram of the table, with `N` labels.
+/// Names a histogram of the table, likewise.
 pub type Histogram<const N: usize> = Named<OfHistogram, N>;
 
 /// Names a line of the table. Made in constants, so that a wrong name, type or number of labels does not compile.
@@ -234,7 +297,8 @@ impl<K: OfKind, const N: usize> Named<K, N> {
         }
         assert!(line < METRICS.len(), "no metric of this name is in the table");
         assert!(is_same(METRICS[line].kind.name(), K::NAME), "the table has it with another type");
-        assert!(METRICS[line].labels.len() == N, "the table has it with another number of labels");
+        let others = if METRICS[line].has_workload() { WORKLOAD.len() } else { 0 };
+        assert!(METRICS[line].labels.len() == N + others, "the table has it with another number of labels");
         Self { line, kind: PhantomData }
     }
 
@@ -307,6 +371,16 @@ mod tests {
         let never =
             ["session", "id", "uri", "pid", "trace_id", "client_port", "le", "quantile", "job", "instance"];
         assert!(METRICS.iter().flat_map(|metric| metric.labels).all(|label| !never.contains(label)));
+    }
+
+    #[test]
+    fn the_workload_stands_behind_the_server() {
+        for metric in METRICS {
+            let places = metric.labels.iter().enumerate().filter(|(_, label)| WORKLOAD.contains(label));
+            let places = places.map(|(at, _)| at).collect::<Vec<_>>();
+            assert_eq!(places, if metric.has_workload() { vec![1, 2] } else { vec![] }, "{}", metric.name);
+            assert!(!metric.has_workload() || metric.labels[0] == "server", "{}", metric.name);
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Observations as metrics.
 //!
 //! In: observations. Out: a registry that `export::http` serves. `metrics.rs` is the table of all metrics; what sets
-//! them is in `calls.rs` and `own.rs`.
+//! them is in `calls.rs`, `servers.rs` and `own.rs`.
 
 mod calls;
 pub mod exposition;
@@ -10,6 +10,7 @@ mod native;
 mod own;
 pub mod registry;
 pub mod series;
+mod servers;
 
 use std::io;
 use std::time::Duration;
@@ -19,7 +20,7 @@ use super::labels::Labels;
 use super::trace::{Sampler, Tracer};
 use super::{Exporter, Vitals};
 use crate::capture::kernel::StartFacts;
-use crate::pipeline::observation::Observation;
+use crate::pipeline::observation::{Observation, Peer};
 use crate::pipeline::time::{Timestamp, WallClock};
 
 /// Between two looks for series that have expired.
@@ -30,11 +31,13 @@ const PAUSE: Duration = Duration::from_secs(60);
 pub struct Prometheus {
     registry: Registry,
     labels: Labels,
+    servers: servers::Known,
     tracer: Tracer,
     /// Whether some spans are exported, by us.
     exports_spans: bool,
     /// When series that have expired are looked for.
     sweep_at: Option<Timestamp>,
+    clock: Option<WallClock>,
 }
 
 impl Default for Prometheus {
@@ -53,10 +56,25 @@ impl Prometheus {
         Self {
             registry,
             labels: Labels::default(),
+            servers: servers::Known::default(),
             tracer: Tracer::new(sampler),
             exports_spans,
             sweep_at: None,
+            clock: None,
         }
+    }
+
+    /// Says when it began: that is when the counters began that are there from the beginning. In a replay they begin
+    /// with the first observation.
+    pub fn begun(mut self, at: Timestamp, clock: WallClock) -> Self {
+        self.set_time(at, clock);
+        self
+    }
+
+    fn set_time(&mut self, at: Timestamp, clock: WallClock) {
+        self.clock = Some(clock);
+        self.labels.set_time(at);
+        self.registry.set_time(clock.unix_ns(at));
     }
 
     /// What a scrape reads.
@@ -73,6 +91,7 @@ impl Prometheus {
             self.registry.retain(|metric, values| {
                 labels.hold(&metric.labels.iter().copied().zip(values.iter()).collect::<Vec<_>>())
             });
+            self.servers.forget(labels);
         }
         if is_due || self.sweep_at.is_none() {
             self.sweep_at = Some(now.after(PAUSE));
@@ -87,30 +106,62 @@ impl Exporter for Prometheus {
     }
 
     fn export(&mut self, observation: &Observation, clock: WallClock) -> io::Result<()> {
-        let at = ended_at(observation);
-        self.labels.set_time(at);
-        self.registry.set_time(clock.unix_ns(at));
+        self.set_time(ended_at(observation), clock);
+        let workload = server(observation).map(|peer| self.labels.workload(peer));
+        self.registry.set_workload(workload.unwrap_or_default());
         match observation {
             Observation::Call(call) => self.call(call, clock),
             Observation::Notification(notification) => self.notification(notification),
-            Observation::SessionEnded(session) => self.session(session),
+            Observation::SessionEnded(session) => {
+                self.session(session);
+                self.sessions_active(session.transport, -1);
+            }
             Observation::ServerStopped(stopped) => {
+                self.server_stopped(stopped);
                 stopped.server.process.iter().for_each(|process| self.labels.ended(process.id));
             }
             Observation::TaskEnded(it) => self.task(it),
             Observation::Loss(loss) => self.loss(loss),
             Observation::BlindSpot(spot) => self.blind_spot(spot),
-            Observation::SessionStarted(_) | Observation::ServerStarted(_) | Observation::Unanswerable(_) => {
-            }
+            Observation::SessionStarted(session) => self.sessions_active(session.transport, 1),
+            Observation::ServerStarted(started) => self.server_started(started),
+            Observation::ToolsListed(listed) => self.tools_listed(listed),
+            Observation::ToolChanged(changed) => self.tool_changed(changed),
+            Observation::ProtocolStep(step) => self.step(step),
+            Observation::Auth(auth) => self.auth(auth),
+            Observation::ServerUsage(usage) => self.usage(usage),
+            Observation::InFlight(in_flight) => self.in_flight(in_flight),
+            Observation::Unanswerable(_) => {}
         }
         Ok(())
     }
 
     fn turn(&mut self, vitals: &Vitals<'_>) -> io::Result<()> {
-        self.labels.set_time(vitals.at);
+        if let Some(clock) = self.clock {
+            self.set_time(vitals.at, clock);
+        }
+        self.registry.set_workload(["", ""]);
         self.vitals(vitals);
         self.sweep(vitals.at);
         Ok(())
+    }
+}
+
+/// Of whom it tells.
+fn server(observation: &Observation) -> Option<&Peer> {
+    match observation {
+        Observation::Call(it) => Some(&it.server),
+        Observation::Notification(it) => Some(&it.server),
+        Observation::SessionStarted(it) | Observation::SessionEnded(it) => Some(&it.server),
+        Observation::ServerStarted(it) | Observation::ServerStopped(it) => Some(&it.server),
+        Observation::TaskEnded(it) => Some(&it.server),
+        Observation::Loss(it) => it.stream.as_ref().map(|hole| &hole.server),
+        Observation::ToolsListed(it) => Some(&it.server),
+        Observation::ToolChanged(it) => Some(&it.server),
+        Observation::ProtocolStep(it) => Some(&it.server),
+        Observation::Auth(it) => Some(&it.server),
+        Observation::ServerUsage(it) => Some(&it.server),
+        Observation::Unanswerable(_) | Observation::BlindSpot(_) | Observation::InFlight(_) => None,
     }
 }
 
@@ -125,6 +176,12 @@ fn ended_at(observation: &Observation) -> Timestamp {
         Observation::Unanswerable(it) => it.at,
         Observation::Loss(it) => it.at,
         Observation::BlindSpot(it) => it.at,
+        Observation::ToolsListed(it) => it.at,
+        Observation::ToolChanged(it) => it.at,
+        Observation::ProtocolStep(it) => it.at,
+        Observation::Auth(it) => it.at,
+        Observation::ServerUsage(it) => it.at,
+        Observation::InFlight(it) => it.at,
     }
 }
 
@@ -134,7 +191,7 @@ mod tests {
     use super::exposition::{Escaping, Format};
     use super::*;
     use crate::capture::kernel::{KernelState, ProgramRuns};
-    use crate::export::testing::call;
+    use crate::export::testing::{self, call, ended};
     use crate::pipeline::health::Health;
     use crate::pipeline::observation::{
         Call, Hole, Links, Loss, Outcome, Peer, Relay, Server, Subject, TaskEnded, TaskStatus, TraceContext,
@@ -359,7 +416,7 @@ mod tests {
         let mut exporter = Prometheus::default();
         let server = call().server;
         exporter.export(&Observation::Call(Box::new(call())), CLOCK).unwrap();
-        let stopped = Server { at: call().at, server, status: Some(0) };
+        let stopped = Server { server, ..ended(call().at, Some(0)) };
         exporter.export(&Observation::ServerStopped(Box::new(stopped)), CLOCK).unwrap();
         let mut count_at = |minutes: u64| {
             let vitals = Vitals {
@@ -376,6 +433,17 @@ mod tests {
         assert!(count_at(1) > 0);
         assert!(count_at(59) > 0, "the hour is not over");
         assert_eq!(count_at(62), 0);
+    }
+
+    #[test]
+    fn counters_begin_with_the_agent() {
+        let exporter = Prometheus::default().begun(Timestamp::from_nanos(7), testing::CLOCK);
+        let body = exposition::body(&exporter.registry(), Format::OpenMetrics(Escaping::Unsaid));
+        let text = String::from_utf8(body).unwrap();
+        assert_eq!(
+            lines_of(&text, "mcp_observer_records_created"),
+            ["mcp_observer_records_created 1795255200.000000007"]
+        );
     }
 
     #[test]

@@ -11,10 +11,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use hashbrown::hash_table::Entry;
 use hashbrown::{DefaultHashBuilder, HashTable};
 
-use super::metrics::{Counter, Gauge, Histogram, Kind, METRICS, Metric};
+use super::metrics::{Counter, Gauge, Histogram, Kind, METRICS, Metric, WORKLOAD};
 use super::series::{Buckets, Exemplar, Sample, Series, Trace, Values, hash};
 use crate::export::labels::OTHER;
 
+/// Labels of one metric. The OpenTelemetry ones have most.
+const MOST_LABELS: usize = 16;
 /// Series of one counter or gauge. Labels are bounded one by one, their combinations here.
 const MOST_NUMBERS: usize = 10_000;
 /// Series of one histogram, each of which is some hundred bytes to a few KiB.
@@ -31,6 +33,8 @@ struct Shared {
     hasher: DefaultHashBuilder,
     /// Unix time of what is recorded now; 0 until there is something.
     now_unix_ns: AtomicI64,
+    /// Where the server runs of which something is recorded now.
+    workload: Mutex<[String; 2]>,
     turned_away: AtomicU64,
 }
 
@@ -40,6 +44,7 @@ impl Default for Shared {
             families: METRICS.iter().map(|_| Mutex::default()).collect(),
             hasher: DefaultHashBuilder::default(),
             now_unix_ns: AtomicI64::new(0),
+            workload: Mutex::default(),
             turned_away: AtomicU64::new(0),
         }
     }
@@ -55,10 +60,11 @@ pub struct Family {
 }
 
 impl Family {
-    /// The labels in the order in which they are written, by name, each with its place in the table.
-    pub fn labels(&self) -> Vec<(usize, &'static str)> {
-        let mut labels: Vec<_> = self.metric.labels.iter().copied().enumerate().collect();
-        labels.sort_unstable_by_key(|(_, name)| *name);
+    /// The labels of a series, in the order in which they are written: by name.
+    pub fn labels<'s>(&self, series: &'s Series) -> Vec<(&'static str, &'s str)> {
+        let mut labels: Vec<_> = self.metric.labels.iter().copied().zip(series.values.iter()).collect();
+        labels.retain(|(name, value)| !value.is_empty() || !WORKLOAD.contains(name));
+        labels.sort_unstable_by_key(|(name, _)| *name);
         labels
     }
 }
@@ -68,8 +74,17 @@ impl Registry {
     pub fn set_time(&self, unix_ns: i64) {
         if self.0.now_unix_ns.swap(unix_ns, Ordering::Relaxed) == 0 {
             // What began before there was a time began with it.
-            let families = self.0.families.iter().map(lock);
+            let families = self.0.families.iter().map(lock::<HashTable<Series>>);
             families.for_each(|mut family| family.iter_mut().for_each(|it| it.created_unix_ns = unix_ns));
+        }
+    }
+
+    /// Sets where the server runs of which something is recorded from now on: its namespace and its pod.
+    pub fn set_workload(&self, of_server: [&str; 2]) {
+        let mut workload = lock(&self.0.workload);
+        for (kept, new) in workload.iter_mut().zip(of_server) {
+            kept.clear();
+            kept.push_str(new);
         }
     }
 
@@ -106,6 +121,23 @@ impl Registry {
     /// Moves a gauge up, or down.
     pub fn shift<const N: usize>(&self, gauge: Gauge<N>, values: [&str; N], by: f64) {
         self.number(gauge.line(), &values, |value, _| *value += by);
+    }
+
+    /// Sets all series of a gauge to 0.
+    pub fn reset<const N: usize>(&self, gauge: Gauge<N>) {
+        let Some(family) = self.0.families.get(gauge.line()) else { return };
+        for series in lock(family).iter_mut() {
+            if let Sample::Number(value, _) = &mut series.sample {
+                *value = 0.0;
+            }
+        }
+    }
+
+    /// Forgets a series of a gauge, of which there is nothing more to tell.
+    pub fn remove<const N: usize>(&self, gauge: Gauge<N>, values: [&str; N]) {
+        if let Some(family) = self.0.families.get(gauge.line()) {
+            lock(family).retain(|series| !series.values.are(&values));
+        }
     }
 
     /// Forgets all series of a gauge, which is about to be set anew.
@@ -152,15 +184,12 @@ impl Registry {
         let mut families: Vec<_> = families.filter(|family| !family.series.is_empty()).collect();
         families.sort_unstable_by_key(|family| family.metric.name);
         for family in &mut families {
-            let labels = family.labels();
-            family.series.sort_by_cached_key(|series| {
-                let values: Vec<&str> = series.values.iter().collect();
-                labels
-                    .iter()
-                    .filter_map(|(at, _)| values.get(*at))
-                    .map(|it| (*it).to_owned())
-                    .collect::<Vec<_>>()
+            let mut series = std::mem::take(&mut family.series);
+            series.sort_by_cached_key(|series| {
+                let labels = family.labels(series);
+                labels.into_iter().map(|(_, value)| value.to_owned()).collect::<Vec<_>>()
             });
+            family.series = series;
         }
         families
     }
@@ -178,22 +207,42 @@ impl Registry {
         });
     }
 
+    /// Puts the workload behind the first label where the metric has one, and acts on the series.
     fn with(&self, line: usize, values: &[&str], act: impl FnOnce(&Metric, &mut Sample)) {
         let (Some(metric), Some(family)) = (METRICS.get(line), self.0.families.get(line)) else { return };
-        let mut family = lock(family);
+        let ([server, others @ ..], true) = (values, metric.has_workload()) else {
+            return self.on_series(metric, family, values, act);
+        };
+        let workload = lock(&self.0.workload);
+        let mut all = [""; MOST_LABELS];
+        let whole = [server].into_iter().copied().chain(workload.iter().map(String::as_str));
+        let whole = whole.chain(others.iter().copied());
+        all.iter_mut().zip(whole).for_each(|(place, value)| *place = value);
+        let all = all.get(..metric.labels.len()).unwrap_or_default();
+        self.on_series(metric, family, all, act);
+    }
+
+    fn on_series(
+        &self,
+        metric: &Metric,
+        family: &Mutex<HashTable<Series>>,
+        values: &[&str],
+        act: impl FnOnce(&Metric, &mut Sample),
+    ) {
+        let mut series = lock(family);
         let most = if matches!(metric.kind, Kind::Histogram(_)) { MOST_HISTOGRAMS } else { MOST_NUMBERS };
-        let is_full = family.len() >= most;
+        let is_full = series.len() >= most;
         let hash_of = |values: &Values| hash(self.0.hasher.build_hasher(), values.iter());
         let hashed = hash(self.0.hasher.build_hasher(), values.iter().copied());
-        match family.entry(hashed, |series| series.values.are(values), |series| hash_of(&series.values)) {
+        match series.entry(hashed, |it| it.values.are(values), |it| hash_of(&it.values)) {
             Entry::Occupied(known) => act(metric, &mut known.into_mut().sample),
             Entry::Vacant(_) if is_full && values.iter().any(|value| *value != OTHER) => {
-                drop(family);
+                drop(series);
                 self.0.turned_away.fetch_add(1, Ordering::Relaxed);
-                self.with(line, &vec![OTHER; values.len()], act);
+                self.on_series(metric, family, &vec![OTHER; values.len()], act);
             }
-            Entry::Vacant(vacant) => {
-                act(metric, &mut vacant.insert(self.new_series(metric, values)).into_mut().sample)
+            Entry::Vacant(place) => {
+                act(metric, &mut place.insert(self.new_series(metric, values)).into_mut().sample);
             }
         }
     }
@@ -208,9 +257,9 @@ impl Registry {
     }
 }
 
-/// A thread that panicked while it held the lock left a whole series behind: nothing is half done in there.
-fn lock(family: &Mutex<HashTable<Series>>) -> MutexGuard<'_, HashTable<Series>> {
-    family.lock().unwrap_or_else(PoisonError::into_inner)
+/// A thread that panicked while it held the lock left whole values behind: nothing is half done in there.
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -233,7 +282,7 @@ mod tests {
         assert_eq!(registry.turned_away(), 12);
         let [errors, sizes] = registry.gather().try_into().unwrap();
         assert_eq!((errors.series.len(), sizes.series.len()), (MOST_NUMBERS + 1, MOST_HISTOGRAMS + 1));
-        let other = errors.series.iter().find(|series| series.values.are(&[OTHER, OTHER])).unwrap();
+        let other = errors.series.iter().find(|series| series.values.are(&[OTHER; 4])).unwrap();
         assert!(matches!(other.sample, Sample::Number(5.0, _)), "{other:?}");
     }
 
@@ -249,6 +298,19 @@ mod tests {
     }
 
     #[test]
+    fn servers_are_told_apart_by_where_they_run() {
+        let registry = Registry::default();
+        registry.add(ERRORS, ["s", "x"], 1);
+        registry.set_workload(["shop", "web-0"]);
+        registry.add(ERRORS, ["s", "x"], 2);
+        let [errors] = registry.gather().try_into().unwrap();
+        let labels = errors.series.iter().map(|series| errors.labels(series)).collect::<Vec<_>>();
+        let in_pod = [("error_type", "x"), ("namespace", "shop"), ("pod", "web-0"), ("server", "s")];
+        assert_eq!(labels, [vec![("error_type", "x"), ("server", "s")], in_pod.to_vec()]);
+        assert!(METRICS.iter().all(|metric| metric.labels.len() <= MOST_LABELS));
+    }
+
+    #[test]
     fn what_is_not_kept_is_gone() {
         let registry = Registry::default();
         registry.add(ERRORS, ["a", "x"], 1);
@@ -257,6 +319,6 @@ mod tests {
             metric.labels.iter().zip(values.iter()).all(|(label, value)| *label != "server" || value != "a")
         });
         let [errors] = registry.gather().try_into().unwrap();
-        assert!(errors.series.len() == 1 && errors.series[0].values.are(&["b", "x"]), "{errors:?}");
+        assert!(errors.series.len() == 1 && errors.series[0].values.are(&["b", "", "", "x"]), "{errors:?}");
     }
 }

@@ -3,6 +3,7 @@
 //! In: the bytes of one text, as they come. Out: [`Message`]s with only the members that MCP needs. No message is
 //! held in memory, see [`skim`].
 
+mod definition;
 mod digest;
 mod draft;
 mod lexer;
@@ -32,8 +33,10 @@ pub struct Message {
     /// The `id` was found only at the end of a text with a hole, see [`skim`]. It is the id of whatever message
     /// ended there: on a stream where the hole may have swallowed a message boundary, perhaps of another one.
     pub id_inferred: bool,
-    /// Other kept members, in the order of the text, each once (except [`Member::ToolName`]): the last one counts.
+    /// Other kept members, in the order of the text, each once: the last one counts.
     pub members: Vec<(Member, Kept)>,
+    /// `result.tools`, as far as it was read.
+    pub tools: Vec<ListedTool>,
     /// Whether no byte of it was missing and its syntax was right.
     pub whole: bool,
 }
@@ -106,6 +109,16 @@ impl Message {
             _ => None,
         }
     }
+}
+
+/// An element of `result.tools`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedTool {
+    /// `name`, cut to the kept length.
+    pub name: Box<str>,
+    /// A hash of what is told of the tool: title, description, schemas, annotations. The same for texts that mean
+    /// the same. None if it is too large.
+    pub definition: Option<u128>,
 }
 
 /// The value of a kept member.
@@ -191,8 +204,10 @@ pub enum Member {
     MetaServerVersion,
     /// `result.supportedVersions`.
     SupportedVersions,
-    /// `result.tools[].name`, once per tool.
-    ToolName,
+    /// `params.cursor`: a list goes on.
+    Cursor,
+    /// `result.nextCursor`: there is more of a list.
+    NextCursor,
     /// `result.task.taskId` (2025-11-25) or `result.taskId`.
     TaskId,
     /// `result.requestState`, as a digest: what the repeated request is to bring back.

@@ -12,6 +12,12 @@ pub(super) enum Keep {
     Result,
     Error,
     Member(Member),
+    /// An element of the list of tools.
+    Tool,
+    /// Its name.
+    ToolName,
+    /// A part of what is told of it: only its hash is kept.
+    ToolPart(u8),
 }
 
 /// The kept members by path. `[]` stands for any element of an array. A member may have several paths.
@@ -30,6 +36,7 @@ pub(super) const PATHS: &[(&[&str], Keep)] = &[
     (&["params", "clientInfo", "name"], Keep::Member(Member::ClientName)),
     (&["params", "clientInfo", "version"], Keep::Member(Member::ClientVersion)),
     (&["params", "requestId"], Keep::Member(Member::CancelledId)),
+    (&["params", "cursor"], Keep::Member(Member::Cursor)),
     (&["params", "progressToken"], Keep::Member(Member::ProgressToken)),
     (&["params", "task"], Keep::Member(Member::Task)),
     (&["params", "requestState"], Keep::Member(Member::RequestState)),
@@ -56,7 +63,14 @@ pub(super) const PATHS: &[(&[&str], Keep)] = &[
     (&["result", "_meta", SERVER_INFO, "name"], Keep::Member(Member::MetaServerName)),
     (&["result", "_meta", SERVER_INFO, "version"], Keep::Member(Member::MetaServerVersion)),
     (&["result", "supportedVersions"], Keep::Member(Member::SupportedVersions)),
-    (&["result", "tools", "[]", "name"], Keep::Member(Member::ToolName)),
+    (&["result", "tools", "[]"], Keep::Tool),
+    (&["result", "tools", "[]", "name"], Keep::ToolName),
+    (&["result", "tools", "[]", "title"], Keep::ToolPart(0)),
+    (&["result", "tools", "[]", "description"], Keep::ToolPart(1)),
+    (&["result", "tools", "[]", "inputSchema"], Keep::ToolPart(2)),
+    (&["result", "tools", "[]", "outputSchema"], Keep::ToolPart(3)),
+    (&["result", "tools", "[]", "annotations"], Keep::ToolPart(4)),
+    (&["result", "nextCursor"], Keep::Member(Member::NextCursor)),
     (&["result", "task", "taskId"], Keep::Member(Member::TaskId)),
     (&["result", "taskId"], Keep::Member(Member::TaskId)),
     (&["result", "task", "status"], Keep::Member(Member::TaskStatus)),
@@ -68,6 +82,9 @@ pub(super) const PATHS: &[(&[&str], Keep)] = &[
     (&["result", "agentCapabilities"], Keep::Member(Member::AgentClient)),
     (&["result", "agentInfo"], Keep::Member(Member::AgentClient)),
 ];
+
+/// Number of the parts of a tool.
+pub(super) const TOOL_PARTS: usize = 5;
 
 const VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 const SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";

@@ -9,13 +9,14 @@
 //!   its document gives none at all: it is the tail of another message, or of another protocol.
 //! * A text that ends too early is treated like one with a gap at its end.
 
+use super::definition::Definition;
 use super::digest;
 use super::draft::{Draft, Raw};
 use super::lexer::{Lexer, Token};
 use super::paths::{Keep, LONGEST_KEY, Place};
 use super::tail::Tail;
 use super::{Id, Kept, Member, Message, MessageId};
-use crate::pipeline::limits::Limits;
+use crate::pipeline::limits::{Budget, Limits};
 
 /// What was found in one text.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -48,6 +49,8 @@ pub struct Skim {
     raw: Option<Raw>,
     /// What a digest is made of.
     digested: Option<Raw>,
+    /// The part of a tool that is being hashed.
+    part: Option<u8>,
     tail: Tail,
     found: Skimmed,
 }
@@ -60,6 +63,7 @@ struct Bounds {
     payload_bytes: usize,
     digested_bytes: usize,
     listed_tools: usize,
+    buffers: Budget,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -81,6 +85,7 @@ impl Skim {
                 payload_bytes: limits.payload_bytes,
                 digested_bytes: limits.digested_bytes,
                 listed_tools: limits.listed_tools,
+                buffers: limits.buffers.clone(),
             },
             lexer: Lexer::new(limits.nesting, LONGEST_KEY),
             path: Vec::new(),
@@ -90,6 +95,7 @@ impl Skim {
             message: Draft::new(),
             raw: None,
             digested: None,
+            part: None,
             tail: Tail::default(),
             found: Skimmed::default(),
         }
@@ -154,7 +160,7 @@ impl Skim {
         self.path.clear();
         self.place = Some(Place::MESSAGE);
         (self.lost, self.malformed) = (false, false);
-        (self.raw, self.digested) = (None, None);
+        (self.raw, self.digested, self.part) = (None, None, None);
         self.tail.clear();
     }
 
@@ -178,7 +184,7 @@ impl Skim {
     fn lose(&mut self, cause: &'static str) {
         self.found.fault.get_or_insert(cause);
         self.lost = true;
-        (self.raw, self.digested) = (None, None);
+        (self.raw, self.digested, self.part) = (None, None, None);
     }
 
     fn refuse(&mut self) {
@@ -190,11 +196,20 @@ impl Skim {
     fn token(&mut self, token: Token, bytes: &[u8], end: usize) {
         match token {
             Token::More => {}
+            Token::Trailing => {
+                self.found.messages.clear();
+                self.refuse();
+            }
+            Token::TooDeep => self.lose("nesting"),
+            Token::Bad => self.refuse(),
+            _ if self.part.is_some() => self.define(token, bytes, end),
             Token::Key => self.key(end),
             Token::Object | Token::Array => self.open(token == Token::Object),
             Token::Close => {
-                if let Some(Level::Object(Place::MESSAGE)) = self.path.pop() {
-                    self.end_message();
+                match self.path.pop() {
+                    Some(Level::Object(Place::MESSAGE)) => self.end_message(),
+                    Some(Level::Object(place)) if place.keep() == Some(Keep::Tool) => self.end_tool(),
+                    _ => {}
                 }
                 self.value_end(bytes, end);
             }
@@ -203,12 +218,22 @@ impl Skim {
                 self.scalar(token);
                 self.value_end(bytes, end);
             }
-            Token::Trailing => {
-                self.found.messages.clear();
-                self.refuse();
+        }
+    }
+
+    /// A token within what is told of a tool.
+    fn define(&mut self, token: Token, bytes: &[u8], end: usize) {
+        if let Some(hash) = self.lexer.define(token) {
+            if let Some(part) = self.part.take() {
+                self.message.define_tool(part, hash);
             }
-            Token::TooDeep => self.lose("nesting"),
-            Token::Bad => self.refuse(),
+            self.value_end(bytes, end);
+        }
+    }
+
+    fn end_tool(&mut self) {
+        if !self.message.end_tool(self.bounds.listed_tools) {
+            self.found.fault.get_or_insert("tools_limit");
         }
     }
 
@@ -221,6 +246,10 @@ impl Skim {
         let member = match self.place.and_then(Place::keep) {
             Some(Keep::Member(member)) => member,
             Some(Keep::Result) => Member::Result,
+            Some(Keep::ToolPart(part)) => {
+                self.part = Some(part);
+                return self.lexer.begin_definition(Definition::new(&self.bounds.buffers));
+            }
             _ => return,
         };
         if let Some(member) = digested_as(member) {
@@ -299,7 +328,9 @@ impl Skim {
             Some(Keep::Result) => message.has_result = true,
             Some(Keep::Error) => message.has_error = object,
             Some(Keep::Member(member)) => self.member(member, Kept::Structure),
-            None => {}
+            Some(Keep::Tool) if object => self.message.begin_tool(),
+            Some(Keep::ToolName) => self.message.name_tool(None),
+            Some(Keep::Tool | Keep::ToolPart(_)) | None => {}
         }
     }
 
@@ -327,6 +358,11 @@ impl Skim {
             Keep::Params => message.params_are_object = false,
             Keep::Result => message.has_result = true,
             Keep::Error => message.has_error = false,
+            Keep::ToolName => {
+                let name = (token == Token::String).then(|| self.lexer.text());
+                self.message.name_tool(name);
+            }
+            Keep::Tool | Keep::ToolPart(_) => {}
             Keep::Member(member) => {
                 let kept = match token {
                     Token::String => Kept::String(self.lexer.text()),
@@ -344,13 +380,6 @@ impl Skim {
         match member {
             Member::Arguments | Member::Result => {}
             _ if digested_as(member).is_some() => {} // its text is not kept
-            Member::ToolName if self.message.tools >= self.bounds.listed_tools => {
-                self.found.fault.get_or_insert("tools_limit");
-            }
-            Member::ToolName => {
-                self.message.tools += 1;
-                self.message.message.members.push((member, kept));
-            }
             _ => self.message.keep(member, kept),
         }
     }
@@ -403,7 +432,7 @@ mod tests {
 
     use super::super::paths::{Keep, PATHS};
     use super::{Id, Kept, Limits, Member, Message, MessageId, Skim, Skimmed};
-    use crate::pipeline::jsonrpc::Shape;
+    use crate::pipeline::jsonrpc::{ListedTool, Shape};
     use crate::pipeline::transport::tests::Random;
 
     fn skim() -> Skim {
@@ -461,11 +490,11 @@ mod tests {
     fn tools_of_a_list_are_named_up_to_a_limit() {
         let limits = Limits { listed_tools: 2, ..Limits::default() };
         let mut skim = Skim::new(&limits, false);
-        skim.push(br#"{"id":1,"result":{"tools":[{"name":"a","inputSchema":{"name":"x"}},{"description":"d","name":"b"},{"name":"c"}]}}"#);
+        skim.push(br#"{"id":1,"result":{"tools":[{"name":"a","inputSchema":{"name":"x"}},{"description":"d","name":"b"},{"title":"nameless"},7,{"name":"c"}]}}"#);
         let skimmed = skim.finish();
         assert_eq!(skimmed.fault, Some("tools_limit"));
-        let tool = |name: &str| (Member::ToolName, Kept::String(name.into()));
-        assert_eq!(skimmed.messages[0].members, [tool("a"), tool("b")]);
+        let names: Vec<_> = skimmed.messages[0].tools.iter().map(|tool| &*tool.name).collect();
+        assert_eq!(names, ["a", "b"]);
         assert!(skimmed.messages[0].whole);
     }
 
@@ -673,6 +702,7 @@ mod tests {
             has_error: document["error"].is_object(),
             params_are_object: document.get("params").is_none_or(Value::is_object),
             whole: true,
+            tools: document["result"]["tools"].as_array().into_iter().flatten().filter_map(tool).collect(),
             ..Message::default()
         };
         for (path, keep) in PATHS {
@@ -701,6 +731,16 @@ mod tests {
             }
         }
         message
+    }
+
+    /// A tool as the text says it that has its members in the order of their names.
+    fn tool(value: &Value) -> Option<ListedTool> {
+        let name = value.as_object()?.get("name")?.as_str()?;
+        let parts = ["title", "description", "inputSchema", "outputSchema", "annotations"];
+        let told = parts.into_iter().filter_map(|part| Some((part.to_owned(), value.get(part)?.clone())));
+        let sorted: serde_json::Map<_, _> = told.chain([("name".to_owned(), json!("same"))]).collect();
+        let text = json!({"id": 1, "result": {"tools": [sorted]}}).to_string();
+        Some(ListedTool { name: name.into(), definition: read(&text).messages[0].tools[0].definition })
     }
 
     /// Writes documents that serializers would not: any order, blanks, escapes.
@@ -846,9 +886,8 @@ mod tests {
                 *kept = Kept::Null;
             }
         }
-        // Tools stay in their order; the others have none.
         message.members.sort_by_key(|(member, _)| *member);
-        message.members.dedup_by(|a, b| a.0 == b.0 && a.0 != Member::ToolName);
+        message.members.dedup_by(|a, b| a.0 == b.0);
         message
     }
 

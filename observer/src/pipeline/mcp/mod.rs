@@ -4,7 +4,9 @@
 //! the evidence that they give for or against MCP. No state: who remembers it is [`session`] and the pairing.
 
 pub mod evidence;
+pub mod inventory;
 pub mod meta;
 pub mod method;
 pub mod session;
+pub mod step;
 pub mod ties;

@@ -5,6 +5,7 @@
 //! [`expiry`].
 
 pub mod expiry;
+pub mod ids;
 pub mod outcome;
 pub mod scope;
 
@@ -19,7 +20,7 @@ use super::private::Private;
 use super::reassembly::Mark;
 use super::reassembly::twin::{ConnectionId, End};
 use super::time::Timestamp;
-use super::transport::{RequestHead, Transport};
+use super::transport::{ChosenHeaders, RequestHead, Transport};
 use outcome::Outcome;
 use scope::CallKey;
 
@@ -91,6 +92,8 @@ pub struct OpenCall {
     pub cancelled_at: Option<Timestamp>,
     /// When and how the call ends unless it is answered.
     pub doom: (Timestamp, Outcome),
+    /// Headers of its HTTP request that the user asks for.
+    pub headers: Private<ChosenHeaders>,
     /// What ties it to other messages.
     pub ties: RequestTies,
     /// Notifications that came on it, of `subscriptions/listen`.
@@ -99,6 +102,8 @@ pub struct OpenCall {
     pub hops: u32,
     /// The call that this one passes on.
     pub relayed: Option<Relayed>,
+    /// It asks for more of a list.
+    pub goes_on: bool,
     /// Raw arguments, if payloads are kept.
     pub arguments: Option<Private<Box<[u8]>>>,
 }
@@ -170,6 +175,11 @@ impl Calls {
     /// An open call.
     pub fn call(&self, id: CallId) -> Option<&OpenCall> {
         self.open.value(&id)
+    }
+
+    /// All of them, oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = &OpenCall> {
+        self.open.keys().filter_map(|id| self.open.value(id))
     }
 
     /// An open call, to be changed.

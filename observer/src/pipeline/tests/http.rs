@@ -160,3 +160,17 @@ fn a_connection_that_was_ignored_is_read_again() {
     assert_eq!(host.outcomes(), [("tools/call", Outcome::Ok)]);
     assert_eq!(host.calls()[0].certainty, Certainty::Whole);
 }
+
+#[test]
+fn only_the_headers_that_the_user_asks_for_are_kept() {
+    let mut host = Host::new();
+    host.keep_headers(&["x-tenant", "accept", "x-other"]);
+    connect(&mut host, 1, 2, 4000);
+    let fields = "X-Secret: s3cr3t\r\nX-TENANT:  acme \r\nX-Tenant: second\r\nAccept: text/plain\r\n";
+    let (request, answer) = (post(&call(1, "echo"), fields), reply(&result(1), ""));
+    host.sent(CLIENT, 1, &request);
+    host.received(SERVER, 2, &request);
+    host.sent(SERVER, 2, &answer);
+    host.received(CLIENT, 1, &answer);
+    assert_eq!(chosen(host.calls()[0]), [(0, "acme"), (1, "text/plain")]);
+}

@@ -39,6 +39,24 @@ fn exchanges_on_one_connection_are_told_apart() {
 }
 
 #[test]
+fn the_headers_that_the_user_asks_for_are_kept_of_each_request() {
+    let (mut host, mut client, mut server) = connected();
+    host.keep_headers(&["x-tenant"]);
+    connect(&mut host, 1, 2, 4000);
+    host.answer(server.take());
+    let tenants = ["acme", "acme", "other"];
+    for (stream, tenant) in [1, 3, 5].into_iter().zip(tenants) {
+        client.head(stream, 0, &[&POST[..4], &[("x-secret", "s3cr3t"), ("x-tenant", tenant)]].concat());
+        client.frame(0, 1, stream, call(7, "t").trim_end().as_bytes());
+        host.ask(client.take());
+        let answer = answer_on(&mut server, stream, 7);
+        host.answer(answer);
+    }
+    let calls = host.calls();
+    assert_eq!(calls.iter().map(|call| chosen(call)).collect::<Vec<_>>(), tenants.map(|it| vec![(0, it)]));
+}
+
+#[test]
 fn progress_and_the_answer_come_in_frames_of_an_event_stream() {
     let (mut host, mut client, mut server) = connected();
     let call = "{\"method\":\"tools/call\",\"params\":{\"name\":\"t\",\"_meta\":{\"progressToken\":5}},\"jsonrpc\":\"2.0\",\"id\":9}";

@@ -1,5 +1,6 @@
 //! The heads of HTTP/1 messages: what is kept of them, and how they say where the body ends.
 
+use super::authorization::Scheme;
 use super::coding::Codings;
 use super::{Field, Fields, RequestHead, ResponseHead};
 use crate::pipeline::limits::Limits;
@@ -55,7 +56,7 @@ fn read_fields(headers: &[httparse::Header<'_>], limits: &Limits) -> Option<(Fie
     let mut delimiters = Delimiters::default();
     for header in headers {
         delimiters.read(header)?;
-        if let Some(Name::Kept(field, form)) = Name::kept(header.name.as_bytes()) {
+        if let Some(Name::Kept(field, form)) = Name::kept(header.name.as_bytes(), &limits.kept_headers) {
             fields.add(field, &form.apply(header.value, limits.kept_bytes));
         }
     }
@@ -100,20 +101,21 @@ pub(super) enum Form {
     LowerCase,
     /// In lower case, up to the parameters.
     MediaType,
-    /// In lower case, the first word: the rest is a secret.
+    /// The name of its [`Scheme`]: the rest is a secret.
     Scheme,
 }
 
 impl Form {
     fn apply(self, value: &[u8], limit: usize) -> Box<str> {
+        if self == Self::Scheme {
+            return Scheme::of(value).name().into();
+        }
         let value = String::from_utf8_lossy(value);
         let value = value.trim();
-        let first = |end: &[char]| value.split(end).next().unwrap_or_default().trim().to_ascii_lowercase();
         let kept = match self {
-            Self::AsIs => return cut(value, limit).into(),
+            Self::AsIs | Self::Scheme => return cut(value, limit).into(),
             Self::LowerCase => value.to_ascii_lowercase(),
-            Self::MediaType => first(&[';']),
-            Self::Scheme => first(&[' ', '\t']),
+            Self::MediaType => value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase(),
         };
         cut(&kept, limit).into()
     }
@@ -136,19 +138,23 @@ pub(super) enum Name {
 
 impl Name {
     /// The name of a field of HTTP/2, which is in lower case.
-    pub(super) fn of(name: &[u8]) -> Self {
+    pub(super) fn of(name: &[u8], chosen: &[Box<str>]) -> Self {
         match name {
             b":method" => Self::Method,
             b":path" => Self::Target,
             b":status" => Self::Status,
             b":authority" => Self::Kept(Field::Host, Form::AsIs),
-            _ => Self::kept(name).unwrap_or(Self::Other),
+            _ => Self::kept(name, chosen).unwrap_or(Self::Other),
         }
     }
 
-    fn kept(name: &[u8]) -> Option<Self> {
+    fn kept(name: &[u8], chosen: &[Box<str>]) -> Option<Self> {
         let same = |kept: &&(&str, Field, Form)| kept.0.as_bytes().eq_ignore_ascii_case(name);
-        KEPT.iter().find(same).map(|&(_, field, form)| Self::Kept(field, form))
+        if let Some(&(_, field, form)) = KEPT.iter().find(same) {
+            return Some(Self::Kept(field, form));
+        }
+        let place = chosen.iter().position(|kept| kept.as_bytes().eq_ignore_ascii_case(name))?;
+        Some(Self::Kept(Field::Chosen(u8::try_from(place).ok()?), Form::AsIs))
     }
 
     /// What is kept of a value.
@@ -159,6 +165,11 @@ impl Name {
             Self::Kept(_, form) => form.apply(value, limit),
         }
     }
+}
+
+/// The field as which a header that the user asks for is kept.
+pub(super) fn field(name: &str, place: u8) -> Field {
+    KEPT.iter().find(|kept| kept.0 == name).map_or(Field::Chosen(place), |&(_, field, _)| field)
 }
 
 /// The start of `text`, at most `limit` bytes, ending between two characters.

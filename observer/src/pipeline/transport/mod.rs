@@ -23,6 +23,7 @@
 //! | `stream_limit` | too many streams at once: the oldest is given up |
 //! | `pipeline_limit` | too many requests without responses: methods of the oldest are forgotten |
 
+pub mod authorization;
 mod body;
 mod chunked;
 mod coding;
@@ -205,7 +206,7 @@ pub enum Field {
     LastEventId,
     /// `traceparent`.
     TraceParent,
-    /// Scheme of `Authorization`, in lower case, never its value.
+    /// Scheme of `Authorization`: the name of an [`authorization::Scheme`], never anything of its value.
     AuthorizationScheme,
     /// `Expect`, in lower case.
     Expect,
@@ -213,7 +214,13 @@ pub enum Field {
     Upgrade,
     /// `Sec-WebSocket-Extensions`, in lower case.
     WebSocketExtensions,
+    /// One that the user asks for: its place in `Limits::kept_headers`.
+    Chosen(u8),
 }
+
+/// Values of headers that the user asks for, by their places in `Limits::kept_headers`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ChosenHeaders(pub Box<[(u8, Box<str>)]>);
 
 /// The kept header fields of one head.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -230,6 +237,15 @@ impl Fields {
     /// The value of `field`.
     pub fn value(&self, field: Field) -> Option<&str> {
         self.0.iter().find(|(name, _)| *name == field).map(|(_, value)| &**value)
+    }
+
+    /// Those that the user asks for by these names.
+    pub fn chosen(&self, names: &[Box<str>]) -> ChosenHeaders {
+        let mut chosen = Vec::new();
+        for (place, name) in (0..).zip(names) {
+            chosen.extend(self.value(head::field(name, place)).map(|value| (place, value.into())));
+        }
+        ChosenHeaders(chosen.into())
     }
 }
 

@@ -22,6 +22,10 @@ pub struct Exchange {
     pub session: Option<u64>,
     /// The stream of HTTP/2 on which it is.
     pub stream: Option<u32>,
+    /// Whether a message of JSON-RPC was posted in it.
+    pub has_message: bool,
+    /// Whether it was told how the request was let in.
+    pub auth_told: bool,
     /// Its room, if there are more on its connection than usual.
     _room: Option<Share>,
 }
@@ -77,6 +81,8 @@ impl Exchanges {
             response: None,
             session: None,
             stream,
+            has_message: false,
+            auth_told: false,
             _room: room,
         });
         self.next += 1;

@@ -92,7 +92,11 @@ pub fn lossy(world: &World, seen: &Seen, lost: &[&OwnedRecord]) -> Result<u64, S
             let truth = &world.calls[*number];
             !shown[*number] && truth.transport == call.transport && is_request_of(world, truth, call)
         };
-        let candidates: Vec<usize> = (0..world.calls.len()).filter(may_be).collect();
+        let mut candidates: Vec<usize> = (0..world.calls.len()).filter(may_be).collect();
+        // Clients of one server may use the same ids at the same time: the request that was sent then comes first.
+        let is_later =
+            |number: &usize| world.spans[world.calls[*number].request].first_sent != call.at.as_nanos();
+        candidates.sort_by_key(is_later);
         let judged: Vec<_> =
             candidates.iter().map(|&number| pair(world, number, &world.calls[number], call)).collect();
         match (judged.iter().position(Result::is_ok), judged.into_iter().next()) {
@@ -233,8 +237,13 @@ fn pair(world: &World, number: usize, truth: &Truth, call: &Call) -> Result<(), 
     }
     if let (Some(answer), Some(duration)) = (truth.answer, call.client_duration) {
         let at = call.at.as_nanos() + duration.as_nanos() as u64;
-        if at < world.spans[answer].first_sent {
+        let answer = world.spans[answer];
+        if at < answer.first_sent {
             return wrong("answered before its answer was sent");
+        }
+        let is_sent_then = call.at.as_nanos() == world.spans[truth.request].first_sent;
+        if call.certainty != Certainty::Inferred && is_sent_then && at != answer.last_received {
+            return wrong("answered at another time");
         }
     }
     let is_answered = !matches!(call.outcome, Outcome::Abandoned | Outcome::Cancelled | Outcome::Expired);

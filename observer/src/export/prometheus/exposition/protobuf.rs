@@ -26,22 +26,20 @@ fn of(family: &Family) -> MetricFamily {
         Kind::Gauge => MetricType::Gauge,
         Kind::Histogram(_) => MetricType::Histogram,
     };
-    let labels = family.labels();
     MetricFamily {
         name: Some(metric.name.to_owned()),
         help: Some(metric.help.to_owned()),
         r#type: Some(kind.into()),
-        metric: family.series.iter().map(|series| of_series(metric.kind, &labels, series)).collect(),
+        metric: family.series.iter().map(|series| of_series(family, series)).collect(),
         unit: metric.unit().map(str::to_owned),
     }
 }
 
-fn of_series(kind: Kind, labels: &[(usize, &str)], series: &Series) -> Metric {
-    let values: Vec<&str> = series.values.iter().collect();
-    let pair = |(at, name): &(usize, &str)| pair(name, values.get(*at).copied().unwrap_or_default());
-    let mut metric = Metric { label: labels.iter().map(pair).collect(), ..Metric::default() };
+fn of_series(family: &Family, series: &Series) -> Metric {
+    let label = family.labels(series).into_iter().map(|(name, value)| pair(name, value)).collect();
+    let mut metric = Metric { label, ..Metric::default() };
     let start_timestamp = (series.created_unix_ns > 0).then(|| timestamp(series.created_unix_ns));
-    match (&series.sample, kind) {
+    match (&series.sample, family.metric.kind) {
         (Sample::Number(value, _), Kind::Gauge) => metric.gauge = Some(Gauge { value: Some(*value) }),
         (Sample::Number(value, exemplar), _) => {
             let exemplar = exemplar.map(of_exemplar);

@@ -40,12 +40,11 @@ impl Writer {
         if let Some(unit) = metric.unit().filter(|_| self.is_open()) {
             writeln!(self.out, "# UNIT {name} {unit}")?;
         }
-        let labels = family.labels();
-        family.series.iter().try_for_each(|series| self.series(metric, &labels, series))
+        family.series.iter().try_for_each(|series| self.series(metric, &family.labels(series), series))
     }
 
-    fn series(&mut self, metric: &Metric, labels: &[(usize, &str)], series: &Series) -> fmt::Result {
-        let labels = written(labels, series)?;
+    fn series(&mut self, metric: &Metric, labels: &[(&str, &str)], series: &Series) -> fmt::Result {
+        let labels = written(labels)?;
         match (&series.sample, metric.kind) {
             (Sample::Number(value, exemplar), kind) => {
                 self.sample(metric.name, "", &labels, None, *value)?;
@@ -123,14 +122,12 @@ impl Writer {
     }
 }
 
-/// `name="value"` and so on, by name.
-fn written(labels: &[(usize, &str)], series: &Series) -> Result<String, fmt::Error> {
-    let values: Vec<&str> = series.values.iter().collect();
+/// `name="value"` and so on.
+fn written(labels: &[(&str, &str)]) -> Result<String, fmt::Error> {
     let mut text = String::new();
-    for (number, (at, name)) in labels.iter().enumerate() {
+    for (number, (name, value)) in labels.iter().enumerate() {
         let comma = if number > 0 { "," } else { "" };
-        let value = Escaped(values.get(*at).copied().unwrap_or_default(), true);
-        write!(text, "{comma}{name}=\"{value}\"")?;
+        write!(text, "{comma}{name}=\"{}\"", Escaped(value, true))?;
     }
     Ok(text)
 }

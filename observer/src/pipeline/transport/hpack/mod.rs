@@ -9,6 +9,7 @@ mod huffman;
 mod table;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use super::head::Name;
 use crate::pipeline::limits::{Budget, Limits, Share};
@@ -27,6 +28,8 @@ pub(super) struct Hpack {
     /// Older entries may exist that were never seen.
     joined: bool,
     kept_bytes: usize,
+    /// Headers that the user asks for.
+    chosen: Arc<[Box<str>]>,
     buffers: Budget,
     /// The room of a table that is larger than usual.
     room: Option<Share>,
@@ -63,6 +66,7 @@ impl Hpack {
             limit: limits.hpack_table_bytes,
             joined: false,
             kept_bytes: limits.kept_bytes,
+            chosen: limits.kept_headers.clone(),
             buffers: limits.buffers.clone(),
             room: None,
             scratch: Vec::new(),
@@ -121,7 +125,7 @@ impl Hpack {
     fn entry(&self, index: usize) -> Option<Entry> {
         let index = index.checked_sub(1)?;
         if let Some((name, value)) = STATIC.get(index) {
-            let kept = Name::of(name.as_bytes());
+            let kept = Name::of(name.as_bytes(), &self.chosen);
             return Some(Entry {
                 value: Some(kept.value(value.as_bytes(), self.kept_bytes)),
                 name: Some(kept),
@@ -138,7 +142,7 @@ impl Hpack {
         let (name, name_len) = match integer(rest, prefix)? {
             0 => {
                 self.string(rest)?;
-                (Some(Name::of(&self.scratch.to_ascii_lowercase())), self.scratch.len())
+                (Some(Name::of(&self.scratch.to_ascii_lowercase(), &self.chosen)), self.scratch.len())
             }
             // The name's own length does not matter where it is not known: older entries go later than they could.
             index => {

@@ -100,7 +100,7 @@ fn many_calls_on_one_connection_of_http2() -> Result<()> {
     let url = format!("http://127.0.0.1:{}/mcp", server.port()?);
     let mut client = node("client.mjs");
     client.args(["--http2", "--url", &url]);
-    STEPS.iter().for_each(|step| drop(client.args(["--call", *step])));
+    client.args(STEPS.iter().flat_map(|step| ["--call", *step]));
     let lines = Running::start(&mut client)?.finish().context("the client")?;
     scene.add(&lines, Some(server.pid()), "HTTP/2 at both ends");
     scene.check("streamable_http", None).map(drop)

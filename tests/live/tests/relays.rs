@@ -58,7 +58,7 @@ fn from_web_socket_to_standard_input_and_output() -> Result<()> {
         let mut client = node(&programs()?.peers.node.join("client.mjs"));
         client.env("NODE_OPTIONS", "--experimental-websocket").arg("--ws");
         client.args(["--url", &format!("ws://127.0.0.1:{}/message", gateway.port)]);
-        steps.iter().for_each(|step| drop(client.args(["--call", step])));
+        client.args(steps.iter().flat_map(|step| ["--call", step]));
         Running::start(&mut client)?.finish()
     };
     passes_on(ask, 1, "websocket")
@@ -92,13 +92,13 @@ fn passes_on(ask: impl Fn(&[String]) -> Result<Vec<Line>>, relays: usize, transp
     let calls = lines.iter().filter_map(|line| if let Line::Call(call) = line { Some(call) } else { None });
     let made: Vec<Call> = calls.filter(is_tool).cloned().collect();
     ensure!(made.len() == 10, "{} calls", made.len());
+    let client = made.first().context("no call")?.client_pid;
     let all = made.len() * (relays + 1);
     // Where hops are missing in the end the comparison below tells which.
-    let _ = observer.wait_for("all hops", |lines| tool_calls(lines).len() >= all);
+    let _ = observer.wait_for("all hops", |lines| tool_calls(lines, client).len() >= all);
     let (lines, _) = observer.interrupt()?;
-    let seen = tool_calls(&lines);
+    let seen = tool_calls(&lines, client);
     ensure!(seen.len() == all, "{} instead of {all}: {seen:#?}", seen.len());
-    let client = made.first().context("no call")?.client_pid;
     let (outermost, hops): (Vec<&Value>, Vec<&Value>) =
         seen.into_iter().partition(|call| call["client"]["pid"] == client);
     ensure!(outermost.len() == made.len(), "the client's own: {outermost:#?}");
@@ -119,9 +119,20 @@ fn passes_on(ask: impl Fn(&[String]) -> Result<Vec<Line>>, relays: usize, transp
     Ok(())
 }
 
-/// The observed calls of tools, by whomever.
-fn tool_calls(lines: &[Value]) -> Vec<&Value> {
-    lines.iter().filter(|line| line["type"] == "call" && line["method"] == "tools/call").collect()
+/// The observed calls of tools by a client, and by those whom it asked: others may be at work on this host.
+fn tool_calls(lines: &[Value], client: u32) -> Vec<&Value> {
+    let calls: Vec<&Value> =
+        lines.iter().filter(|line| line["type"] == "call" && line["method"] == "tools/call").collect();
+    let mut askers = BTreeSet::from([u64::from(client)]);
+    loop {
+        let is_ours = |call: &&Value| call["client"]["pid"].as_u64().is_some_and(|pid| askers.contains(&pid));
+        let ours: Vec<&Value> = calls.iter().copied().filter(is_ours).collect();
+        let known = askers.len();
+        askers.extend(ours.iter().filter_map(|call| call["server"]["pid"].as_u64()));
+        if askers.len() == known {
+            return ours;
+        }
+    }
 }
 
 fn relays() -> Result<PathBuf> {

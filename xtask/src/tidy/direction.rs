@@ -30,6 +30,8 @@ const GLUE: [&str; 22] = [
     "lifecycle",
     "lines",
     "parties",
+    "partners",
+    "proof",
     "reader",
     "relays",
     "rounds",

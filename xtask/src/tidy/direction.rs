@@ -17,7 +17,7 @@ const STAGES: &[&[&str]] = &[
 ];
 
 /// The files that join the stages. They may use all of them, and no stage uses them.
-const GLUE: [&str; 22] = [
+const GLUE: [&str; 24] = [
     "auth",
     "completion",
     "connection",
@@ -30,6 +30,8 @@ const GLUE: [&str; 22] = [
     "lifecycle",
     "lines",
     "parties",
+    "partners",
+    "proof",
     "reader",
     "relays",
     "rounds",

@@ -7,6 +7,7 @@ use super::connection::{Connection, Label};
 use super::health::Stage;
 use super::jsonrpc::{Member, Message, MessageId};
 use super::mcp::session::Declared;
+use super::mcp::span_facts::SpanFacts;
 use super::mcp::ties::{AnswerTies, RequestTies};
 use super::observation::{
     Call, CallDirection, Certainty, Hop, Links, Notification, Observation, Outcome, Peer, Transport,
@@ -15,7 +16,6 @@ use super::pairing::{CallId, OpenCall, outcome};
 use super::private::Private;
 use super::reader::Envelope;
 use super::reassembly::twin::{ConnectionId, End, Medium, Place};
-use super::span_facts::SpanFacts;
 
 /// An answer and where it came.
 #[derive(Clone, Copy, Debug)]

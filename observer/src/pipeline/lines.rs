@@ -10,6 +10,7 @@ use super::jsonrpc::{Id, Kept, Member, Message, MessageId, Shape};
 use super::mcp::evidence::{self, Evidence};
 use super::mcp::meta;
 use super::mcp::method::{self, Sender};
+use super::mcp::span_facts::SpanFacts;
 use super::mcp::ties::RequestTies;
 use super::observation::{CallDirection, Observation, Outcome, Transport, Unanswerable};
 use super::pairing::scope::{AskedBy, CallKey, Scope};
@@ -17,7 +18,6 @@ use super::pairing::{CallId, OpenCall, is_subscription};
 use super::reader::Envelope;
 use super::reassembly::stdio_pair::Wire;
 use super::reassembly::twin::{ConnectionId, End};
-use super::span_facts::SpanFacts;
 
 impl Pipeline {
     /// A message that came towards `to`.

@@ -47,7 +47,7 @@ mod relays;
 mod rounds;
 mod sessions;
 mod settle;
-pub mod span_facts;
+mod span_facts;
 mod steps;
 mod subscriptions;
 mod tasks;

@@ -19,10 +19,10 @@ pub use super::attribution::{Home, Process, Workload};
 pub use super::mcp::inventory::Changed;
 pub use super::mcp::meta::{Subject, TraceContext};
 pub use super::mcp::method::CallDirection;
+pub use super::mcp::span_facts::{CallEvent, SpanFacts};
 pub use super::mcp::step::Step;
 pub use super::mcp::ties::TaskStatus;
 pub use super::pairing::outcome::Outcome;
-pub use super::span_facts::{CallEvent, SpanFacts};
 pub use super::transport::authorization::Scheme;
 pub use super::transport::{ChosenHeaders, Transport};
 

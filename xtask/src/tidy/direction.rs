@@ -37,6 +37,7 @@ const GLUE: [&str; 24] = [
     "rounds",
     "sessions",
     "settle",
+    "span_facts",
     "steps",
     "subscriptions",
     "tasks",

@@ -8,5 +8,6 @@ pub mod inventory;
 pub mod meta;
 pub mod method;
 pub mod session;
+pub mod span_facts;
 pub mod step;
 pub mod ties;

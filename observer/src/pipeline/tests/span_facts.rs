@@ -1,8 +1,8 @@
 //! What only spans tell: notifications about a call, the contexts of both kinds, and who makes spans of its own.
 
 use super::*;
+use crate::pipeline::mcp::span_facts::MOST_EVENTS;
 use crate::pipeline::observation::{CallEvent, TraceContext};
-use crate::pipeline::span_facts::MOST_EVENTS;
 
 const CONTEXT: &str = "00-0000000000000000000000000000abcd-00000000000000ef-01";
 

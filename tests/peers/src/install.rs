@@ -61,13 +61,8 @@ pub fn install_relays(programs: &Path) -> Result<PathBuf> {
 
 /// Installs an OpenTelemetry collector if it is missing. `programs` as for [`install`]. Returns its program.
 pub fn install_collector(programs: &Path) -> Result<PathBuf> {
-    let build_directory =
-        programs.parent().with_context(|| format!("{} is no folder", programs.display()))?;
-    let place = build_directory.join("peers");
-    std::fs::create_dir_all(&place)?;
-    let lock = File::create(place.join("lock"))?;
-    lock.lock()?;
-    let python = install_packages(&place.join("collector"), &sources().join("collector/requirements.txt"))?;
+    let requirements = sources().join("collector/requirements.txt");
+    let python = place(programs)?.python("collector", &requirements)?;
     let mut find = Command::new(&python);
     find.args([
         "-c",

@@ -17,6 +17,7 @@ use crate::programs::programs;
 #[derive(Debug)]
 pub struct Collector {
     child: Child,
+    addresses: Addresses,
     printed: PathBuf,
 }
 
@@ -32,6 +33,8 @@ pub struct Addresses {
 /// A span, as far as the tests look at it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Span {
+    /// Of its trace.
+    pub trace_id: String,
     /// Its own id.
     pub id: String,
     /// Its parent's.
@@ -67,7 +70,7 @@ impl Collector {
             .stderr(output)
             .spawn()
             .context("cannot start the collector")?;
-        let mut collector = Self { child, printed: printed.to_owned() };
+        let mut collector = Self { child, addresses, printed: printed.to_owned() };
         let end = Instant::now() + DEADLINE;
         while [addresses.grpc, addresses.http].iter().any(|address| TcpStream::connect(address).is_err()) {
             if let Some(status) = collector.child.try_wait()? {
@@ -85,11 +88,42 @@ impl Collector {
     }
 
     /// Ends it. What it has taken, it prints before.
-    pub fn end(mut self) -> Result<Vec<Span>> {
-        let pid = Pid::from_raw(i32::try_from(self.child.id())?).context("no process id")?;
-        kill_process(pid, Signal::TERM)?;
+    pub fn end(&mut self) -> Result<Vec<Span>> {
+        self.signal(Signal::TERM)?;
         self.child.wait()?;
         self.spans()
+    }
+
+    /// Stops it: from now on it reads nothing, but its connections stay.
+    pub fn freeze(&self) -> Result<()> {
+        self.signal(Signal::STOP)
+    }
+
+    /// Whether something was sent to it that it has not read.
+    pub fn has_unread(&self) -> Result<bool> {
+        let ports =
+            [self.addresses.grpc, self.addresses.http].map(|address| format!(":{:04X}", address.port()));
+        let table = std::fs::read_to_string("/proc/net/tcp")?;
+        // Its own address, the other's, the state, then bytes not yet acknowledged and bytes not yet read.
+        let mut sockets = table.lines().map(|line| line.split_whitespace().skip(1).collect::<Vec<_>>());
+        Ok(sockets.any(|fields| match fields[..] {
+            [own, _, ESTABLISHED, bytes, ..] => {
+                ports.iter().any(|port| own.ends_with(port)) && !bytes.ends_with(":00000000")
+            }
+            _ => false,
+        }))
+    }
+
+    /// Ends it without a chance to answer anybody.
+    pub fn kill(&mut self) -> Result<Vec<Span>> {
+        self.child.kill()?;
+        self.child.wait()?;
+        self.spans()
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        let pid = Pid::from_raw(i32::try_from(self.child.id())?).context("no process id")?;
+        Ok(kill_process(pid, signal)?)
     }
 }
 
@@ -102,6 +136,8 @@ impl Drop for Collector {
 }
 
 const DEADLINE: Duration = Duration::from_secs(30);
+/// A state of `/proc/net/tcp`.
+const ESTABLISHED: &str = "01";
 
 fn read(printed: &Path) -> Result<Vec<Span>> {
     let text = std::fs::read_to_string(printed)?;
@@ -118,5 +154,12 @@ fn span(text: &str) -> Span {
     let value = |name: &str| values.get(name).copied().unwrap_or_default().to_owned();
     let request_id = value("jsonrpc.request.id");
     let request_id = request_id.trim_start_matches("Str(").trim_end_matches(')').to_owned();
-    Span { id: value("ID"), parent: value("Parent ID"), name: value("Name"), kind: value("Kind"), request_id }
+    Span {
+        trace_id: value("Trace ID"),
+        id: value("ID"),
+        parent: value("Parent ID"),
+        name: value("Name"),
+        kind: value("Kind"),
+        request_id,
+    }
 }

@@ -11,10 +11,13 @@ const DURATIONS: &str = "mcp_client_operation_duration_seconds";
 /// What selects the calls of the tests: other traffic of the host is not theirs.
 const OURS: &str = r#"server="raw-server",mcp_method_name="tools/call""#;
 
+/// A tool, with what its traces begin, and how many calls of it take how many milliseconds.
+type Plan = (&'static str, u32, &'static [(u32, u64)]);
+
 /// Two tools of one server with durations of their own: mostly fast, sometimes slow, seldom very slow. The tests ask
 /// for quantiles in the midst of each.
 fn load() -> Result<BTreeMap<&'static str, Truth>> {
-    let plans: [(&str, u32, &[(u32, u64)]); 2] = [
+    let plans: [Plan; 2] = [
         ("quick", 0xfeed_0001, &[(60, 40), (30, 110), (10, 260)]),
         ("slow", 0xfeed_0002, &[(20, 150), (12, 310), (8, 480)]),
     ];

@@ -144,8 +144,11 @@ mod tests {
     const UID: &str = "72b8c2f1-6d0e-4a7c-9d51-0f8e3b6a4c2d";
     const STATIC: &str = "3a1d9f0c5be7428896d4e2f07c1b8a53";
 
+    /// A path, and what runtime, and what pod of which class it tells of.
+    type Told = (&'static str, Option<&'static str>, Option<(&'static str, &'static str)>);
+
     /// Path (with `ID`, `OUTER`, `UID`, `U_D` for the uid with underscores, `STATIC`), runtime, pod and class.
-    const CONTAINERS: &[(&str, Option<&str>, Option<(&str, &str)>)] = &[
+    const CONTAINERS: &[Told] = &[
         // Docker, by systemd and by cgroupfs, in a parent of its own, with systemd inside, rootless.
         ("/system.slice/docker-ID.scope", Some("docker"), None),
         ("/docker/ID", Some("docker"), None),

@@ -111,7 +111,7 @@ mod tests {
 
     impl Meter for Even {
         fn usage(&self, process: ProcessKey, _: Timestamp) -> Option<ProcessUsage> {
-            (process.pid % 2 == 0).then(ProcessUsage::default)
+            process.pid.is_multiple_of(2).then(ProcessUsage::default)
         }
     }
 

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::pin::pin;
-use std::sync::mpsc::{SendError, SyncSender};
+use std::sync::mpsc::SyncSender;
 use std::thread;
 
 use futures_util::StreamExt as _;
@@ -35,7 +35,7 @@ pub fn start(node: Option<String>, told: SyncSender<Told>) -> Result<(), Error> 
         runtime.block_on(async {
             match Client::try_from(config) {
                 // It ends when nobody listens any more.
-                Ok(client) => drop(watch(client, &node, &told).await),
+                Ok(client) => watch(client, &node, &told).await,
                 Err(error) => drop(told.send(refused(&error))),
             }
         });
@@ -44,33 +44,29 @@ pub fn start(node: Option<String>, told: SyncSender<Told>) -> Result<(), Error> 
 }
 
 /// Tells of the pods of a node as they come and change, until nobody listens any more.
-///
-/// # Errors
-/// Nobody listens any more.
-pub async fn watch(client: Client, node: &str, told: &SyncSender<Told>) -> Result<(), SendError<Told>> {
+pub async fn watch(client: Client, node: &str, told: &SyncSender<Told>) {
     let of_node = watcher::Config::default().fields(&format!("spec.nodeName={node}"));
     let pods = watcher(Api::<PartialObjectMeta<Pod>>::all(client.clone()), of_node).default_backoff();
     let mut pods = pin!(pods);
     let mut owners = Owners { client, known: FxHashMap::default() };
     let mut was_refused = false;
     while let Some(event) = pods.next().await {
-        match event {
+        let news = match event {
             Ok(Event::Apply(pod) | Event::InitApply(pod)) => {
                 let owner = owners.of_pod(&pod.metadata).await;
-                if let Some(facts) = facts(pod.metadata, owner) {
-                    told.send(Told::Pod(facts))?;
-                }
+                facts(pod.metadata, owner).map(Told::Pod)
             }
-            Ok(Event::Init | Event::InitDone | Event::Delete(_)) => {}
             // It is tried again, later and later; of what is wrong once is told once.
             Err(error) if !was_refused => {
                 was_refused = true;
-                told.send(refused(&error))?;
+                Some(refused(&error))
             }
-            Err(_) => {}
+            Ok(Event::Init | Event::InitDone | Event::Delete(_)) | Err(_) => None,
+        };
+        if news.is_some_and(|news| told.send(news).is_err()) {
+            return;
         }
     }
-    Ok(())
 }
 
 /// The owners of owners, each asked for once.

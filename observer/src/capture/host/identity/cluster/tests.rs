@@ -52,7 +52,7 @@ impl Cluster {
         thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
-                let _ = watch(Client::try_from(config).unwrap(), "node-1", &tell).await;
+                watch(Client::try_from(config).unwrap(), "node-1", &tell).await;
             });
         });
         Watching { told }

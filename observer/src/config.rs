@@ -37,52 +37,22 @@ pub struct Filter {
 impl Filter {
     /// Whether the observation is wanted. What tells of missing data always is.
     pub fn wants(&self, observation: &Observation) -> bool {
-        match observation {
-            Observation::Call(call) => {
-                self.wants_tool(call.subject.as_ref()) && self.wants_peers(&call.client, &call.server)
-            }
-            Observation::Notification(it) => {
-                self.wants_tool(None) && self.wants_peers(&it.client, &it.server)
-            }
-            Observation::SessionStarted(it) | Observation::SessionEnded(it) => {
-                self.wants_tool(None) && self.wants_peers(&it.client, &it.server)
-            }
-            Observation::ServerStarted(it) | Observation::ServerStopped(it) => {
-                self.wants_tool(None) && self.wants_peers(&Peer::default(), &it.server)
-            }
-            Observation::TaskEnded(it) => {
-                self.wants_tool(it.subject.as_ref()) && self.wants_peers(&it.client, &it.server)
-            }
-            Observation::Unanswerable(it) => self.wants_tool(None) && self.wants_peers(&it.to, &it.from),
-            Observation::ToolsListed(it) => self.wants_tool(None) && self.wants_peers(&it.client, &it.server),
-            Observation::ToolChanged(it) => {
-                let tool = Subject::Tool(it.changed.tool.clone());
-                self.wants_tool(Some(&tool)) && self.wants_peers(&it.client, &it.server)
-            }
-            Observation::ProtocolStep(it) => {
-                self.wants_tool(None) && self.wants_peers(&it.client, &it.server)
-            }
-            Observation::Auth(it) => self.wants_tool(None) && self.wants_peers(&it.client, &it.server),
-            Observation::ServerUsage(it) => {
-                self.wants_tool(None) && self.wants_peers(&Peer::default(), &it.server)
-            }
-            Observation::InFlight(_) | Observation::Loss(_) | Observation::BlindSpot(_) => true,
-        }
-    }
-
-    fn wants_tool(&self, subject: Option<&Subject>) -> bool {
-        let tool = match subject {
-            Some(Subject::Tool(name)) => Some(&**name),
+        let tool = match observation {
+            Observation::InFlight(_) | Observation::Loss(_) | Observation::BlindSpot(_) => return true,
+            Observation::Call(it) => it.subject.as_ref().and_then(Subject::tool),
+            Observation::TaskEnded(it) => it.subject.as_ref().and_then(Subject::tool),
+            Observation::ToolChanged(it) => Some(&*it.changed.tool),
             _ => None,
         };
-        one_of(&self.tools, |wanted| tool == Some(wanted.as_str()))
+        one_of(&self.tools, |wanted| tool == Some(wanted.as_str())) && self.wants_peers(observation.parties())
     }
 
-    fn wants_peers(&self, client: &Peer, server: &Peer) -> bool {
+    fn wants_peers(&self, parties: [Option<&Peer>; 2]) -> bool {
         let either = |test: &dyn Fn(&Process) -> bool| {
-            [client, server].iter().any(|peer| peer.process.as_deref().is_some_and(test))
+            parties.into_iter().flatten().any(|peer| peer.process.as_deref().is_some_and(test))
         };
-        one_of(&self.servers, |wanted| server.label() == Some(wanted.as_str()))
+        let [_, server] = parties;
+        one_of(&self.servers, |wanted| server.and_then(Peer::label) == Some(wanted.as_str()))
             && one_of(&self.pids, |wanted| either(&|process| process.id.pid == *wanted))
             && one_of(&self.exes, |wanted| either(&|process| is_exe(wanted, Path::new(&*process.exe))))
             && one_of(&self.containers, |wanted| either(&|process| is_container(wanted, process)))

@@ -233,10 +233,7 @@ pub const fn network_protocol_name(transport: Transport) -> &'static str {
 
 /// The tool, if the call is about one.
 pub fn tool(call: &Call) -> Option<&str> {
-    match &call.subject {
-        Some(Subject::Tool(name)) => Some(name),
-        _ => None,
-    }
+    call.subject.as_ref().and_then(Subject::tool)
 }
 
 /// The prompt, if the call is about one.

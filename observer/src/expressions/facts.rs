@@ -163,76 +163,38 @@ pub fn named(name: &str) -> Option<&'static Name> {
 impl<'a> Subject<'a> {
     /// What expressions can say of an observation. `None`: it tells of missing data and is always wanted.
     pub fn of(observation: &'a Observation) -> Option<Self> {
-        let nothing = Self::default();
+        let [client, server] = observation.parties();
+        let of_parties = Self { client, server, ..Self::default() };
+        let of = |transport| Self { transport: Some(transport), ..of_parties };
         Some(match observation {
             Observation::Call(it) => Self {
                 call: Some(it),
                 method: &it.method,
                 direction: Some(it.direction),
-                transport: Some(it.transport),
                 revision: it.revision.as_deref(),
                 session: it.session,
-                client: Some(&it.client),
-                server: Some(&it.server),
+                ..of(it.transport)
             },
             Observation::TaskEnded(it) => Self {
                 method: &it.method,
                 direction: Some(it.direction),
-                transport: Some(it.transport),
                 revision: it.revision.as_deref(),
                 session: it.session,
-                client: Some(&it.client),
-                server: Some(&it.server),
-                ..nothing
+                ..of(it.transport)
             },
-            Observation::Notification(it) => Self {
-                method: &it.method,
-                direction: Some(it.direction),
-                transport: Some(it.transport),
-                client: Some(&it.client),
-                server: Some(&it.server),
-                ..nothing
-            },
-            Observation::SessionStarted(it) | Observation::SessionEnded(it) => Self {
-                transport: Some(it.transport),
-                revision: it.revision.as_deref(),
-                session: it.session,
-                client: Some(&it.client),
-                server: Some(&it.server),
-                ..nothing
-            },
-            Observation::ServerStarted(it) | Observation::ServerStopped(it) => {
-                Self { server: Some(&it.server), ..nothing }
+            Observation::Notification(it) => {
+                Self { method: &it.method, direction: Some(it.direction), ..of(it.transport) }
             }
-            Observation::Unanswerable(it) => {
-                let (client, server) = (Some(&it.to), Some(&it.from));
-                Self { transport: Some(it.transport), client, server, ..nothing }
+            Observation::SessionStarted(it) | Observation::SessionEnded(it) => {
+                Self { revision: it.revision.as_deref(), session: it.session, ..of(it.transport) }
             }
-            Observation::ToolsListed(it) => Self {
-                transport: Some(it.transport),
-                client: Some(&it.client),
-                server: Some(&it.server),
-                ..nothing
-            },
-            Observation::ToolChanged(it) => Self {
-                transport: Some(it.transport),
-                client: Some(&it.client),
-                server: Some(&it.server),
-                ..nothing
-            },
-            Observation::ProtocolStep(it) => Self {
-                transport: Some(it.transport),
-                client: Some(&it.client),
-                server: Some(&it.server),
-                ..nothing
-            },
-            Observation::Auth(it) => Self {
-                transport: Some(it.transport),
-                client: Some(&it.client),
-                server: Some(&it.server),
-                ..nothing
-            },
-            Observation::ServerUsage(it) => Self { server: Some(&it.server), ..nothing },
+            Observation::Unanswerable(it) => of(it.transport),
+            Observation::ToolsListed(it) => of(it.transport),
+            Observation::ToolChanged(it) => of(it.transport),
+            Observation::ProtocolStep(it) => of(it.transport),
+            Observation::Auth(it) => of(it.transport),
+            Observation::ServerStarted(it) | Observation::ServerStopped(it) => of(it.transport),
+            Observation::ServerUsage(_) => of_parties,
             Observation::InFlight(_) | Observation::Loss(_) | Observation::BlindSpot(_) => return None,
         })
     }

@@ -63,6 +63,28 @@ pub enum Observation {
     InFlight(Box<InFlight>),
 }
 
+impl Observation {
+    /// The MCP client and the MCP server that it tells of.
+    pub fn parties(&self) -> [Option<&Peer>; 2] {
+        let (client, server) = match self {
+            Self::Call(it) => (Some(&it.client), &it.server),
+            Self::Notification(it) => (Some(&it.client), &it.server),
+            Self::SessionStarted(it) | Self::SessionEnded(it) => (Some(&it.client), &it.server),
+            Self::ServerStarted(it) | Self::ServerStopped(it) => (None, &it.server),
+            Self::TaskEnded(it) => (Some(&it.client), &it.server),
+            Self::Unanswerable(it) => (Some(&it.to), &it.from),
+            Self::ToolsListed(it) => (Some(&it.client), &it.server),
+            Self::ToolChanged(it) => (Some(&it.client), &it.server),
+            Self::ProtocolStep(it) => (Some(&it.client), &it.server),
+            Self::Auth(it) => (Some(&it.client), &it.server),
+            Self::ServerUsage(it) => (None, &it.server),
+            Self::Loss(Loss { stream: Some(hole), .. }) => (Some(&hole.client), &hole.server),
+            Self::Loss(_) | Self::BlindSpot(_) | Self::InFlight(_) => return [None, None],
+        };
+        [client, Some(server)]
+    }
+}
+
 /// A request and how it ended.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Call {

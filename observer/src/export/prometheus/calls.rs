@@ -82,10 +82,8 @@ impl Prometheus {
 
     pub(super) fn task(&mut self, it: &TaskEnded) {
         let server = self.labels.server(&it.server, true);
-        let tool = match &it.subject {
-            Some(Subject::Tool(name)) => self.labels.tool(server, name, true),
-            _ => "",
-        };
+        let tool = it.subject.as_ref().and_then(Subject::tool);
+        let tool = tool.map_or("", |tool| self.labels.tool(server, tool, true));
         self.registry.observe(TASK, [server, tool, it.outcome.name()], it.duration.as_secs_f64(), None);
     }
 

@@ -20,7 +20,7 @@ use super::labels::Labels;
 use super::trace::{Sampler, Tracer};
 use super::{Exporter, Vitals};
 use crate::capture::kernel::StartFacts;
-use crate::pipeline::observation::{Observation, Peer};
+use crate::pipeline::observation::Observation;
 use crate::pipeline::time::{Timestamp, WallClock};
 
 /// Between two looks for series that have expired.
@@ -107,7 +107,8 @@ impl Exporter for Prometheus {
 
     fn export(&mut self, observation: &Observation, clock: WallClock) -> io::Result<()> {
         self.set_time(ended_at(observation), clock);
-        let workload = server(observation).map(|peer| self.labels.workload(peer));
+        let [_, server] = observation.parties();
+        let workload = server.map(|peer| self.labels.workload(peer));
         self.registry.set_workload(workload.unwrap_or_default());
         match observation {
             Observation::Call(call) => self.call(call, clock),
@@ -144,24 +145,6 @@ impl Exporter for Prometheus {
         self.vitals(vitals);
         self.sweep(vitals.at);
         Ok(())
-    }
-}
-
-/// Of whom it tells.
-fn server(observation: &Observation) -> Option<&Peer> {
-    match observation {
-        Observation::Call(it) => Some(&it.server),
-        Observation::Notification(it) => Some(&it.server),
-        Observation::SessionStarted(it) | Observation::SessionEnded(it) => Some(&it.server),
-        Observation::ServerStarted(it) | Observation::ServerStopped(it) => Some(&it.server),
-        Observation::TaskEnded(it) => Some(&it.server),
-        Observation::Loss(it) => it.stream.as_ref().map(|hole| &hole.server),
-        Observation::ToolsListed(it) => Some(&it.server),
-        Observation::ToolChanged(it) => Some(&it.server),
-        Observation::ProtocolStep(it) => Some(&it.server),
-        Observation::Auth(it) => Some(&it.server),
-        Observation::ServerUsage(it) => Some(&it.server),
-        Observation::Unanswerable(_) | Observation::BlindSpot(_) | Observation::InFlight(_) => None,
     }
 }
 

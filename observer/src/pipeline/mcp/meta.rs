@@ -16,6 +16,13 @@ pub enum Subject {
     Resource(Private<Arc<str>>),
 }
 
+impl Subject {
+    /// The tool's name, if it is a tool.
+    pub fn tool(&self) -> Option<&str> {
+        if let Self::Tool(name) = self { Some(name) } else { None }
+    }
+}
+
 /// W3C trace context.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TraceContext {

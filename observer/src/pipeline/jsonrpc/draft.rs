@@ -1,7 +1,5 @@
 //! The message that is being read, and the payload member of it that is being kept.
 
-use super::definition::of_parts;
-use super::paths::TOOL_PARTS;
 use super::{Kept, ListedTool, Member, Message};
 use crate::pipeline::private::Private;
 
@@ -11,19 +9,10 @@ pub(super) struct Draft {
     pub(super) message: Message,
     /// Whether one has begun.
     pub(super) open: bool,
-    /// The element of a list of tools that is being read.
-    tool: Tool,
+    /// The name of the element of a list of tools that is being read.
+    tool: Option<Box<str>>,
     /// Where in `message.members` each member is.
     seats: [Option<u32>; MEMBERS],
-}
-
-/// A tool of a list.
-#[derive(Debug, Default)]
-struct Tool {
-    name: Option<Box<str>>,
-    parts: [Option<u128>; TOOL_PARTS],
-    /// A part of it is too large to have a hash.
-    is_too_large: bool,
 }
 
 /// A payload member that is being read.
@@ -40,7 +29,7 @@ pub(super) struct Raw {
 impl Draft {
     /// None has begun.
     pub(super) fn new() -> Self {
-        Self { message: Message::default(), open: false, tool: Tool::default(), seats: [None; MEMBERS] }
+        Self { message: Message::default(), open: false, tool: None, seats: [None; MEMBERS] }
     }
 
     /// A message begins.
@@ -57,30 +46,20 @@ impl Draft {
 
     /// An element of a list of tools begins.
     pub(super) fn begin_tool(&mut self) {
-        self.tool = Tool::default();
+        self.tool = None;
     }
 
     /// Its name.
     pub(super) fn name_tool(&mut self, name: Option<Box<str>>) {
-        self.tool.name = name;
-    }
-
-    /// The hash of a part of it.
-    pub(super) fn define_tool(&mut self, part: u8, hash: Option<u128>) {
-        if let Some(seat) = self.tool.parts.get_mut(usize::from(part)) {
-            *seat = hash;
-        }
-        self.tool.is_too_large |= hash.is_none();
+        self.tool = name;
     }
 
     /// The element is over. Returns whether there was room for it.
-    pub(super) fn end_tool(&mut self, most: usize) -> bool {
-        let Tool { name, parts, is_too_large } = std::mem::take(&mut self.tool);
-        let Some(name) = name else { return true };
-        let definition = (!is_too_large).then(|| of_parts(&parts));
+    pub(super) fn end_tool(&mut self, most: usize, definition: impl FnOnce() -> Option<u128>) -> bool {
+        let Some(name) = self.tool.take() else { return true };
         let fits = self.message.tools.len() < most;
         if fits {
-            self.message.tools.push(ListedTool { name, definition });
+            self.message.tools.push(ListedTool { name, definition: definition() });
         }
         fits
     }

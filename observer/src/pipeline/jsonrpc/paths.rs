@@ -16,8 +16,6 @@ pub(super) enum Keep {
     Tool,
     /// Its name.
     ToolName,
-    /// A part of what is told of it: only its hash is kept.
-    ToolPart(u8),
 }
 
 /// The kept members by path. `[]` stands for any element of an array. A member may have several paths.
@@ -66,11 +64,6 @@ pub(super) const PATHS: &[(&[&str], Keep)] = &[
     (&["result", "supportedVersions"], Keep::Member(Member::SupportedVersions)),
     (&["result", "tools", "[]"], Keep::Tool),
     (&["result", "tools", "[]", "name"], Keep::ToolName),
-    (&["result", "tools", "[]", "title"], Keep::ToolPart(0)),
-    (&["result", "tools", "[]", "description"], Keep::ToolPart(1)),
-    (&["result", "tools", "[]", "inputSchema"], Keep::ToolPart(2)),
-    (&["result", "tools", "[]", "outputSchema"], Keep::ToolPart(3)),
-    (&["result", "tools", "[]", "annotations"], Keep::ToolPart(4)),
     (&["result", "nextCursor"], Keep::Member(Member::NextCursor)),
     (&["result", "task", "taskId"], Keep::Member(Member::TaskId)),
     (&["result", "taskId"], Keep::Member(Member::TaskId)),
@@ -83,9 +76,6 @@ pub(super) const PATHS: &[(&[&str], Keep)] = &[
     (&["result", "agentCapabilities"], Keep::Member(Member::AgentClient)),
     (&["result", "agentInfo"], Keep::Member(Member::AgentClient)),
 ];
-
-/// Number of the parts of a tool.
-pub(super) const TOOL_PARTS: usize = 5;
 
 const VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 const SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";

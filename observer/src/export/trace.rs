@@ -302,7 +302,7 @@ mod tests {
     fn on_two_hosts_they_agree_by_session_or_by_the_address_of_the_client() {
         let near = |session| {
             let mut near = Call { session, ..call() };
-            near.client.address = Some(([10, 0, 0, 7], 40_000).into());
+            near.client.address = Some(([192, 0, 2, 7], 40_000).into());
             near.server.address = Some(([10, 96, 0, 1], 80).into());
             near
         };
@@ -311,9 +311,9 @@ mod tests {
             far.client = Peer { address: Some(client.parse().unwrap()), ..Peer::default() };
             far
         };
-        assert_eq!(spans(&near(None)), spans(&far(None, "[::ffff:10.0.0.7]:40000")));
-        assert_ne!(spans(&near(None)), spans(&far(None, "10.0.0.7:40001")));
-        assert_eq!(spans(&near(Some(5))), spans(&far(Some(5), "10.0.0.8:40001")), "through a proxy");
+        assert_eq!(spans(&near(None)), spans(&far(None, "[::ffff:c000:207]:40000")));
+        assert_ne!(spans(&near(None)), spans(&far(None, "192.0.2.7:40001")));
+        assert_eq!(spans(&near(Some(5))), spans(&far(Some(5), "192.0.2.8:40001")), "through a proxy");
     }
 
     #[test]

@@ -14,8 +14,6 @@ use super::reassembly::{Mark, Piece};
 use super::time::Timestamp;
 use super::transport::Carrier;
 
-/// How exactly starts of processes are known.
-const TICK_NS: u64 = 10_000_000;
 /// Streams with MCP that are passed over in one search for one without.
 const MOST_PASSED_OVER: usize = 64;
 
@@ -97,8 +95,7 @@ impl Pipeline {
     /// Lets time pass until `at`: what was due until then happens.
     pub(super) fn pass(&mut self, at: Timestamp) {
         self.now = self.now.max(at);
-        // Starts of processes are known in ticks of a hundredth of a second.
-        self.began.get_or_insert_with(|| Timestamp::from_nanos(at.as_nanos() / TICK_NS * TICK_NS));
+        self.began.get_or_insert(at);
         while let Some((id, call)) = self.calls.pop_due(self.now) {
             self.forget_call(call.connection, id);
             let outcome = call.doom.1;
@@ -250,9 +247,7 @@ impl Pipeline {
         if holes.0 > 0 {
             self.tear_session(id, to);
         }
-        if self.label(id) == Label::Mcp {
-            self.note_holes(id, holes);
-        }
+        self.note_holes(id, holes);
         if restarted {
             self.restart_exchanges(id, to);
         }
@@ -366,6 +361,7 @@ impl Pipeline {
         match label {
             Label::Mcp => {
                 (0..orphans).for_each(|_| self.health.fault(Stage::Pairing, "answer_without_request"));
+                self.count_early_holes(id);
                 self.give_verdict(id, Verdict::Capture);
                 for call in unproven {
                     self.show(call);

@@ -4,26 +4,37 @@
 //! connection, and told after a short time, when the connection ends, and when all ends.
 
 use super::Pipeline;
-use super::connection::Connection;
+use super::connection::{Connection, Label};
 use super::health::Stage;
 use super::observation::{Hole, Loss, Observation};
 use super::reassembly::twin::ConnectionId;
 use super::time::Timestamp;
 
 impl Pipeline {
-    /// So many holes, of so many bytes, are in a connection with MCP.
+    /// So many holes, of so many bytes, are in a connection. They count if it carries MCP, or once that is known.
     pub(super) fn note_holes(&mut self, id: ConnectionId, (count, bytes): (u64, u64)) {
-        if count == 0 {
-            return;
-        }
-        (0..count).for_each(|_| self.health.fault(Stage::Reassembly, "hole"));
-        if let Some(connection) = self.connections.value_mut(&id) {
+        if let Some(connection) = self.connections.value_mut(&id).filter(|_| count > 0) {
             connection.holes = (connection.holes.0 + count, connection.holes.1.saturating_add(bytes));
-            if self.torn.is_empty() {
-                self.torn_until = self.now.after(self.settings.limits.holes_for);
+            if connection.label == Label::Mcp {
+                self.count_holes(id, count);
             }
-            self.torn.insert(id);
         }
+    }
+
+    /// The connection carries MCP: what was missing before that was known is missing from it.
+    pub(super) fn count_early_holes(&mut self, id: ConnectionId) {
+        let early = self.connections.value(&id).map_or(0, |connection| connection.holes.0);
+        if early > 0 {
+            self.count_holes(id, early);
+        }
+    }
+
+    fn count_holes(&mut self, id: ConnectionId, count: u64) {
+        (0..count).for_each(|_| self.health.fault(Stage::Reassembly, "hole"));
+        if self.torn.is_empty() {
+            self.torn_until = self.now.after(self.settings.limits.holes_for);
+        }
+        self.torn.insert(id);
     }
 
     /// When the holes are to be told of that were found.
@@ -46,7 +57,9 @@ impl Pipeline {
 
     /// The same for a connection that is no longer in the table.
     pub(super) fn tell_hole(&mut self, connection: &Connection, at: Timestamp) {
-        self.observations.extend(self.hole(connection, at).map(Observation::Loss));
+        if connection.label == Label::Mcp {
+            self.observations.extend(self.hole(connection, at).map(Observation::Loss));
+        }
     }
 
     fn hole(&self, connection: &Connection, at: Timestamp) -> Option<Loss> {

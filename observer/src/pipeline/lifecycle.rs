@@ -40,6 +40,9 @@ pub(super) struct Servers {
     had_in_flight: bool,
 }
 
+/// Starts of processes are known in ticks of a hundredth of a second.
+const TICK_NS: u64 = 10_000_000;
+
 /// What is known of a server process.
 #[derive(Debug)]
 struct Life {
@@ -119,7 +122,7 @@ impl Pipeline {
         let connection = self.connections.value(&call.connection);
         let server = connection.map(|it| self.party(it, false)).unwrap_or_default();
         let (at, transport) = (self.now, call.transport);
-        let was_running = self.began.is_none_or(|began| process.started_ns < began.as_nanos());
+        let was_running = self.began.is_none_or(|began| process.started_ns + TICK_NS <= began.as_nanos());
         let started = Server { at, server, status: None, transport, is_probe: false, was_running };
         let held_until = at.after(self.settings.limits.probe_for);
         let is_watched = self.servers.watched < self.settings.limits.watched;

@@ -37,7 +37,11 @@ fn a_later_run_gives_the_same_observations_later() {
     for (path, capture) in fixtures() {
         let seen = observe(&capture);
         for by_ns in [1, 999_999_999, 86_400_000_000_000] {
-            assert_eq!(observe(&capture.shifted(by_ns)), seen, "{} shifted by {by_ns} ns", path.display());
+            let later = observe(&capture.shifted(by_ns));
+            let different = |one: &str, other: &str| first_difference(one, other).unwrap_or_default();
+            let (lines, metrics) =
+                (different(&seen.lines, &later.lines), different(&seen.metrics, &later.metrics));
+            assert!(later == seen, "{} shifted by {by_ns} ns:\n{lines}\n{metrics}", path.display());
         }
     }
 }

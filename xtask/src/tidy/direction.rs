@@ -17,7 +17,7 @@ const STAGES: &[&[&str]] = &[
 ];
 
 /// The files that join the stages. They may use all of them, and no stage uses them.
-const GLUE: [&str; 24] = [
+const GLUE: &[&str] = &[
     "auth",
     "completion",
     "connection",

@@ -304,8 +304,8 @@ fn http_has_its_addresses_its_link_and_its_session() {
         },
         ..call()
     };
-    call.client.address = Some(([10, 0, 0, 7], 40_000).into());
-    call.server.address = Some("[::ffff:10.0.0.8]:80".parse().unwrap());
+    call.client.address = Some(([192, 0, 2, 7], 40_000).into());
+    call.server.address = Some("[::ffff:c000:208]:80".parse().unwrap());
     let taken = taken(vec![call], &ONLY_TRACES, Choice::default());
     let [(_, client), (_, server)] = spans(&taken).try_into().unwrap();
     for span in [&client, &server] {
@@ -325,7 +325,7 @@ fn http_has_its_addresses_its_link_and_its_session() {
     );
     let (client, server) = (attributes(&client.attributes), attributes(&server.attributes));
     assert_eq!([&*client["server.address"], &*client["server.port"]], ["mcp.example", "#8443"]);
-    assert_eq!([&*server["client.address"], &*server["client.port"]], ["10.0.0.7", "#40000"]);
+    assert_eq!([&*server["client.address"], &*server["client.port"]], ["192.0.2.7", "#40000"]);
     assert!(!client.contains_key("client.address") && !server.contains_key("server.address"));
 }
 

@@ -82,14 +82,14 @@ fn own_name(root: &HostRoot, path: &str) -> Option<String> {
     }
     let own = lines.take_while(|line| !line.starts_with("# Entries added by HostAliases")).filter(|line| {
         let first = line.split_whitespace().next().unwrap_or_default();
-        !first.is_empty() && !first.starts_with('#') && !LOCAL.contains(&first)
+        !first.is_empty() && !LOCAL.iter().any(|local| first.starts_with(local))
     });
     // The name stands last, behind the one with its domain.
     own.last()?.split_whitespace().skip(1).last().map(str::to_owned)
 }
 
-/// Addresses that every such file has.
-const LOCAL: [&str; 6] = ["127.0.0.1", "::1", "fe00::0", "fe00::1", "fe00::2", "fe00::"];
+/// How lines begin that every such file has: remarks, the loopback, and multicast groups.
+const LOCAL: [&str; 4] = ["#", "127.", "::1", "fe00:"];
 
 fn line(root: &HostRoot, path: &str) -> Option<String> {
     let text = String::from_utf8(root.read(path, 1024).ok()?).ok()?;

@@ -135,7 +135,7 @@ fn logs_of_a_pod() {
 #[test]
 fn volumes_of_a_pod() {
     let hosts = "# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\n\
-                 10.0.0.7\tweb-0.svc.shop.local\tweb-0\n\n# Entries added by HostAliases.\n10.1.1.1\tother\n";
+                 192.0.2.7\tweb-0.svc.shop.local\tweb-0\n\n# Entries added by HostAliases.\n198.51.100.1\tother\n";
     let files = Files::new()
         .with("var/lib/kubelet/pods/UUU/etc-hosts", hosts)
         .with("var/lib/kubelet/pods/UUU/containers/app/0af1", "")
@@ -146,7 +146,7 @@ fn volumes_of_a_pod() {
 
 #[test]
 fn a_pod_on_the_network_of_the_host_is_not_named_like_the_host() {
-    let hosts = "# Kubernetes-managed hosts file (host network).\n127.0.0.1\tlocalhost\n10.0.0.1\tnode-1\n";
+    let hosts = "# Kubernetes-managed hosts file (host network).\n127.0.0.1\tlocalhost\n192.0.2.1\tnode-1\n";
     let files = Files::new().with("var/lib/kubelet/pods/UUU/etc-hosts", hosts);
     assert_eq!(facts(&files.look(Some(ID), Some(UID))), [None; 5]);
 }

@@ -24,7 +24,8 @@ const ANCESTORS: usize = 8;
 /// What is needed to see that a call passes on another.
 #[derive(Debug)]
 pub(super) struct Relays {
-    /// Open calls by who was asked what; closed ones are left until the next is added.
+    /// Open calls by who was asked what; closed ones are left until others are added. The oldest kind of call goes
+    /// first, even if it is still asked: with the next request it is there again.
     asked: Table<u64, VecDeque<CallId>>,
     /// Processes by their parents.
     parents: Table<u32, u32>,
@@ -49,12 +50,11 @@ impl Relays {
             let _ = self.asked.insert(key, VecDeque::from([call]));
             return;
         };
-        known.retain(is_open);
-        if known.len() >= self.each {
+        // The first to come are the first to end, mostly.
+        while known.len() >= self.each || known.front().is_some_and(|first| !is_open(first)) {
             known.pop_front();
         }
         known.push_back(call);
-        self.asked.renew(&key);
     }
 }
 

@@ -5,9 +5,9 @@
 //! tool cannot keep the hash. That takes longer than all else that is done with a list, so the hashes of texts that
 //! were seen before are remembered.
 
-use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
+use super::spelling;
 use crate::pipeline::limits::{Budget, Memo, Share};
 
 /// The members that tell what a tool does.
@@ -67,14 +67,7 @@ impl ToolText {
 /// The hash of a definition.
 fn hash_of(text: &[u8], known: &Memo) -> u128 {
     // What cannot be read (half a surrogate pair) counts as it is written.
-    known.recall(text, || first_half(&one_spelling(text).unwrap_or_else(|| text.to_vec())))
-}
-
-/// What is told of the tool in the only spelling that this program gives it: members are sorted by their names.
-fn one_spelling(text: &[u8]) -> Option<Vec<u8>> {
-    let mut tool: Map<String, Value> = serde_json::from_slice(text).ok()?;
-    tool.retain(|name, _| TOLD.contains(&name.as_str()));
-    serde_json::to_vec(&tool).ok()
+    known.recall(text, || first_half(spelling::of_members(text, TOLD).as_deref().unwrap_or(text)))
 }
 
 fn first_half(text: &[u8]) -> u128 {

@@ -1,5 +1,7 @@
 //! The message that is being read, and the payload member of it that is being kept.
 
+use std::borrow::Cow;
+
 use super::{Kept, ListedTool, Member, Message};
 use crate::pipeline::private::Private;
 
@@ -11,8 +13,8 @@ pub(super) struct Draft {
     pub(super) open: bool,
     /// The name of the element of a list of tools that is being read.
     tool: Option<Box<str>>,
-    /// Where in `message.members` each member is.
-    seats: [Option<u32>; MEMBERS],
+    /// Where in `message.members` each member is, counted from 1; 0 for those that are not there.
+    seats: [u8; MEMBERS],
 }
 
 /// A payload member that is being read.
@@ -29,7 +31,7 @@ pub(super) struct Raw {
 impl Draft {
     /// None has begun.
     pub(super) fn new() -> Self {
-        Self { message: Message::default(), open: false, tool: None, seats: [None; MEMBERS] }
+        Self { message: Message::default(), open: false, tool: None, seats: [0; MEMBERS] }
     }
 
     /// A message begins.
@@ -67,12 +69,14 @@ impl Draft {
     /// Keeps the value of a member, instead of an earlier one.
     pub(super) fn keep(&mut self, member: Member, kept: Kept) {
         let Some(seat) = self.seats.get_mut(member as usize) else { return };
-        if let Some((_, earlier)) = seat.and_then(|seat| self.message.members.get_mut(seat as usize)) {
+        if let Some(index) = seat.checked_sub(1)
+            && let Some((_, earlier)) = self.message.members.get_mut(usize::from(index))
+        {
             *earlier = kept;
             return;
         }
-        *seat = u32::try_from(self.message.members.len()).ok();
         self.message.members.push((member, kept));
+        *seat = self.message.members.len() as u8; // each member is there once
     }
 }
 
@@ -97,9 +101,7 @@ impl Raw {
     fn add(&mut self, bytes: Option<&[u8]>, limit: usize) {
         let mut bytes = bytes.unwrap_or_default();
         if self.bytes.is_empty() {
-            let between =
-                bytes.iter().take_while(|byte| matches!(byte, b':' | b' ' | b'\t' | b'\r' | b'\n')).count();
-            bytes = bytes.get(between..).unwrap_or_default();
+            bytes = without_start(bytes);
         }
         let room = limit.saturating_sub(self.bytes.len());
         self.bytes.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
@@ -111,12 +113,24 @@ impl Raw {
         (member, Kept::Raw(Private::new(bytes.into())))
     }
 
-    /// As [`finish`](Self::finish).
-    pub(super) fn into_bytes(mut self, bytes: &[u8], end: usize, limit: usize) -> (Member, Vec<u8>) {
-        self.add(bytes.get(self.from..end), limit);
-        (self.member, self.bytes)
+    /// As [`finish`](Self::finish); what came in one piece is not copied.
+    pub(super) fn into_bytes(mut self, bytes: &[u8], end: usize, limit: usize) -> (Member, Cow<'_, [u8]>) {
+        let last = bytes.get(self.from..end);
+        if self.bytes.is_empty() {
+            let last = without_start(last.unwrap_or_default());
+            return (self.member, last.get(..limit).unwrap_or(last).into());
+        }
+        self.add(last, limit);
+        (self.member, self.bytes.into())
     }
+}
+
+/// A text from its value on, without what is between the key and the value.
+fn without_start(bytes: &[u8]) -> &[u8] {
+    let between = bytes.iter().take_while(|byte| matches!(byte, b':' | b' ' | b'\t' | b'\r' | b'\n')).count();
+    bytes.get(between..).unwrap_or_default()
 }
 
 /// Number of variants of [`Member`].
 const MEMBERS: usize = Member::ErrorMessage as usize + 1;
+const _: () = assert!(MEMBERS <= u8::MAX as usize);

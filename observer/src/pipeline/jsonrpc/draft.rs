@@ -36,8 +36,10 @@ impl Draft {
 
     /// A message begins.
     pub(super) fn begin(&mut self) {
-        *self = Self { open: true, ..Self::new() };
-        self.message.params_are_object = true;
+        self.message = Message { params_are_object: true, ..Message::default() };
+        self.open = true;
+        self.tool = None;
+        self.seats.fill(0);
     }
 
     /// The message is over.

@@ -1,4 +1,4 @@
-//! Reads JSON-RPC messages without holding them: bytes in any portions, memory only for the kept members.
+//! Reads JSON-RPC messages without holding them: bytes in any portions, memory only for the kept members and one tool.
 //!
 //! What counts:
 //! * Of duplicate keys the last one, as with `serde_json`; but the members of duplicate objects are put together.

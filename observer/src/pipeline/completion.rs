@@ -33,8 +33,8 @@ pub(super) struct Answer<'a> {
 /// A call that has ended, with what ties it to others.
 #[derive(Clone, Debug)]
 pub struct Ended {
-    /// The call.
-    pub call: Call,
+    /// The call. It goes through many hands, and is large.
+    pub call: Box<Call>,
     /// What its request brought.
     pub request: RequestTies,
     /// What its answer leaves behind.
@@ -45,7 +45,12 @@ pub struct Ended {
 
 impl From<Call> for Ended {
     fn from(call: Call) -> Self {
-        Self { call, request: RequestTies::default(), answer: AnswerTies::default(), passes_on: None }
+        Self {
+            call: Box::new(call),
+            request: RequestTies::default(),
+            answer: AnswerTies::default(),
+            passes_on: None,
+        }
     }
 }
 
@@ -215,7 +220,7 @@ impl Pipeline {
             sends_spans: self.senders_of_spans([&client, &server]),
             ..open.span
         };
-        let call = Call {
+        let call = Box::new(Call {
             at: sent_at.unwrap_or(open.first_byte.at),
             method: open.method,
             subject: open.subject,
@@ -243,7 +248,7 @@ impl Pipeline {
             links,
             arguments: open.arguments,
             result: message.and_then(|message| super::lines::raw(message, Member::Result)),
-        };
+        });
         let passes_on = open.relayed.filter(|_| call.links.relay.is_some()).map(|outer| outer.call);
         let answer = message.map(AnswerTies::read).unwrap_or_default();
         Ended { call, request: open.ties, answer, passes_on }
@@ -286,7 +291,7 @@ impl Pipeline {
         self.tell_hop(&ended);
         let task =
             (ended.call.outcome == Outcome::Task || ended.request.task.is_some()).then(|| ended.clone());
-        self.observations.push_back(Observation::Call(Box::new(ended.call)));
+        self.observations.push_back(Observation::Call(ended.call));
         task.into_iter().for_each(|ended| self.follow_task(&ended));
     }
 

@@ -2,9 +2,9 @@
 
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, hash_map::Entry};
-use std::hash::Hash;
-use std::sync::Arc;
+use std::hash::{BuildHasher as _, Hash};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Most memory that hostile input makes the pipeline take, in bytes. What the bounds below add up to is more: no
@@ -94,6 +94,10 @@ pub struct Limits {
     pub digested_bytes: usize,
     /// Names kept of one `tools/list` answer.
     pub listed_tools: usize,
+    /// Text of one tool that is held while it is read, and of which a hash is made. The largest seen have some 20 KB.
+    pub definition_bytes: usize,
+    /// Hashes of definitions, by their texts: most lists were seen before.
+    pub known_definitions: Memo,
     /// Nesting of a message. The deepest real schema seen has 40 levels.
     pub nesting: usize,
     /// Processes that send spans of their own. Few of a host do.
@@ -164,6 +168,8 @@ impl Default for Limits {
             payload_bytes: 64 << 10,
             digested_bytes: 4 << 10,
             listed_tools: 4096,
+            definition_bytes: 256 << 10,
+            known_definitions: Memo::new(32_768),
             nesting: 512,
             span_senders: 4096,
             rounds: 4096,
@@ -215,6 +221,32 @@ impl Budget {
 impl Drop for Share {
     fn drop(&mut self) {
         self.of.0.fetch_add(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// What was worked out of texts before, without the texts: copies share it.
+#[derive(Clone, Debug)]
+pub struct Memo {
+    known: Arc<Mutex<Table<u64, u128>>>,
+    /// Whoever writes the texts cannot know it, and so cannot make two that are taken for one.
+    key: foldhash::quality::RandomState,
+}
+
+impl Memo {
+    /// For at most so many texts.
+    pub fn new(limit: usize) -> Self {
+        Self { known: Arc::new(Mutex::new(Table::new(limit))), key: Default::default() }
+    }
+
+    /// What `work_out` makes of the text, or once made of it.
+    pub fn recall(&self, text: &[u8], work_out: impl FnOnce() -> u128) -> u128 {
+        let hash = self.key.hash_one(text);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.value(&hash).copied().unwrap_or_else(|| {
+            let new = work_out();
+            let _ = known.insert(hash, new);
+            new
+        })
     }
 }
 

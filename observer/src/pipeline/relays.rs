@@ -24,8 +24,11 @@ const ANCESTORS: usize = 8;
 /// What is needed to see that a call passes on another.
 #[derive(Debug)]
 pub(super) struct Relays {
-    /// Open calls by who was asked what; closed ones are left until the next is added.
+    /// Open calls by who was asked what; closed ones are left until others are added. The oldest kind of call goes
+    /// first, even if it is still asked: with the next request it is there again.
     asked: Table<u64, VecDeque<CallId>>,
+    /// The processes among them: few of those that ask, and of their ancestors.
+    asked_processes: Table<u32, ()>,
     /// Processes by their parents.
     parents: Table<u32, u32>,
     /// Hops that have ended, by the open call that they pass on.
@@ -36,7 +39,13 @@ pub(super) struct Relays {
 impl Relays {
     /// For so many calls and processes, and of each process so many calls of one kind.
     pub(super) fn new(calls: usize, processes: usize, each: usize) -> Self {
-        Self { asked: Table::new(calls), parents: Table::new(processes), hops: Table::new(calls), each }
+        Self {
+            asked: Table::new(calls),
+            asked_processes: Table::new(processes),
+            parents: Table::new(processes),
+            hops: Table::new(calls),
+            each,
+        }
     }
 
     /// `parent` is the parent of `process`.
@@ -49,12 +58,11 @@ impl Relays {
             let _ = self.asked.insert(key, VecDeque::from([call]));
             return;
         };
-        known.retain(is_open);
-        if known.len() >= self.each {
+        // The first to come are the first to end, mostly.
+        while known.len() >= self.each || known.front().is_some_and(|first| !is_open(first)) {
             known.pop_front();
         }
         known.push_back(call);
-        self.asked.renew(&key);
     }
 }
 
@@ -69,6 +77,9 @@ impl Pipeline {
         let (asker, asked) = (self.process_at(on, call.asker), self.process_at(on, call.asker.other()));
         let outer = asker.and_then(|asker| self.passed_on(call, asker, asked));
         if let Some(asked) = asked.filter(|asked| Some(*asked) != asker) {
+            if self.relays.asked_processes.value(&asked.pid).is_none() {
+                let _ = self.relays.asked_processes.insert(asked.pid, ());
+            }
             for key in keys(call, asked.pid) {
                 self.relays.add(key, id, |open| self.calls.call(*open).is_some());
             }
@@ -99,7 +110,7 @@ impl Pipeline {
     /// Makes a hop that has ended known to the call that it passes on.
     pub(super) fn tell_hop(&mut self, ended: &Ended) {
         let Some(outer) = ended.passes_on.filter(|outer| self.calls.call(*outer).is_some()) else { return };
-        let Call { server, transport, .. } = &ended.call;
+        let Call { server, transport, .. } = &*ended.call;
         let hop = Hop { server: server.clone(), transport: *transport, duration: ended.call.duration() };
         match self.relays.hops.value_mut(&outer) {
             Some(hops) if hops.len() < self.settings.limits.hops => hops.push(hop),
@@ -118,7 +129,8 @@ impl Pipeline {
         let lineage = std::iter::successors(Some(asker.pid), |pid| {
             self.relays.parents.value(pid).copied().filter(|parent| *parent > 1)
         });
-        lineage.take(ANCESTORS).find_map(|pid| {
+        let is_asked = |pid: &u32| self.relays.asked_processes.value(pid).is_some();
+        lineage.take(ANCESTORS).filter(is_asked).find_map(|pid| {
             let candidates = keys(inner, pid).filter_map(|key| self.relays.asked.value(&key)).flatten();
             let open = candidates.filter_map(|call| self.calls.call(*call));
             let outer = open

@@ -128,7 +128,12 @@ fn merge_ended(one: Ended, other: Ended) -> Ended {
     } else {
         (other.request, one.answer)
     };
-    Ended { call: merge(one.call, other.call), request, answer, passes_on: one.passes_on.or(other.passes_on) }
+    Ended {
+        call: Box::new(merge(*one.call, *other.call)),
+        request,
+        answer,
+        passes_on: one.passes_on.or(other.passes_on),
+    }
 }
 
 /// Puts the two halves of one call together. What only one knows is taken from that one.

@@ -1,193 +1,105 @@
-//! The hash of a JSON value, computed while it is read and without holding it.
+//! The hash of what a list tells of a tool.
 //!
-//! In: the tokens of one value, and the bytes of its strings and numbers as they come. Out: a hash that is the same
-//! however members are ordered, blanks are set and characters are escaped. It is not one that can be guessed around:
-//! a server that changes what it says of a tool cannot keep the hash.
+//! In: the text of the tool's object, as it comes. Out: a hash that is the same however members are ordered, blanks are
+//! set and characters are escaped. It is not one that can be guessed around: a server that changes what it says of a
+//! tool cannot keep the hash. That takes longer than all else that is done with a list, so the hashes of texts that
+//! were seen before are remembered.
 
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
 
-use super::lexer::Token;
-use crate::pipeline::limits::{Budget, Share};
+use super::spelling;
+use crate::pipeline::limits::{Budget, Memo, Share};
 
-/// A value that is being read.
+/// The members that tell what a tool does.
+const TOLD: &[&str] = &["title", "description", "inputSchema", "outputSchema", "annotations"];
+
+/// The text of a tool that is being read. Most are in one piece and need not be held.
 #[derive(Debug)]
-pub(super) struct Definition {
-    /// The value around all, then the member that is being read of each open object.
-    hashes: Vec<Sha256>,
-    /// Which of the open levels are objects, with the number of `members` before each.
-    levels: Vec<Option<usize>>,
-    /// Members of the open objects that are complete.
-    members: Vec<[u8; 32]>,
-    /// Bytes of the string or number that is being read.
-    text_bytes: u64,
-    buffers: Budget,
+pub(super) struct ToolText {
+    /// From where on the bytes of this push belong to it.
+    from: usize,
+    held: Vec<u8>,
     /// Room for more than is usual.
     room: Option<Share>,
     /// There was no room.
     refused: bool,
 }
 
-/// Members and levels that need no room of their own.
-const USUAL: usize = 32;
-/// The most that one definition may have open.
-const MOST: usize = 2048;
-/// What these need.
-const MOST_BYTES: u64 = (MOST * (32 + size_of::<Sha256>() + 16)) as u64;
+/// Bytes that need no room of their own.
+const USUAL: usize = 4 << 10;
 
-impl Definition {
-    /// Before a value.
-    pub(super) fn new(buffers: &Budget) -> Self {
-        Self {
-            hashes: vec![Sha256::new()],
-            levels: Vec::new(),
-            members: Vec::new(),
-            text_bytes: 0,
-            buffers: buffers.clone(),
-            room: None,
-            refused: false,
+impl ToolText {
+    /// It begins with the byte at `from` of the pushed bytes.
+    pub(super) const fn new(from: usize) -> Self {
+        Self { from, held: Vec::new(), room: None, refused: false }
+    }
+
+    /// It goes on to the end of the pushed `bytes`, and beyond.
+    pub(super) fn push(&mut self, bytes: &[u8], limit: usize, buffers: &Budget) {
+        let bytes = bytes.get(std::mem::take(&mut self.from)..).unwrap_or_default();
+        let len = self.held.len() + bytes.len();
+        if len > USUAL && self.room.is_none() {
+            self.room = buffers.take(limit as u64);
+        }
+        if len > USUAL && self.room.is_none() || len > limit {
+            self.refused = true;
+            (self.held, self.room) = (Vec::new(), None);
+        }
+        if !self.refused {
+            self.held.extend_from_slice(bytes);
         }
     }
 
-    /// Bytes of a key, string or number, unescaped.
-    pub(super) fn text(&mut self, bytes: &[u8]) {
-        self.text_bytes += bytes.len() as u64;
-        self.write(bytes);
-    }
-
-    /// The next token, of which [`text`](Self::text) has had the bytes. Returns the hash of the value where it ends;
-    /// none if there was no room for it.
-    pub(super) fn token(&mut self, token: Token) -> Option<Option<u128>> {
-        match token {
-            Token::Key => {
-                self.end_text(b'k');
-                return None;
-            }
-            Token::Object | Token::Array => {
-                self.begin(token == Token::Object);
-                return None;
-            }
-            Token::String => self.end_text(b's'),
-            Token::Number => self.end_text(b'n'),
-            Token::True => self.write(b"t"),
-            Token::False => self.write(b"f"),
-            Token::Null => self.write(b"0"),
-            Token::Close => self.close(),
-            Token::More | Token::SkippedClose | Token::Trailing | Token::TooDeep | Token::Bad => return None,
+    /// It ends behind `end` of the pushed `bytes`: its hash. None if it was too large.
+    pub(super) fn finish(mut self, bytes: &[u8], end: usize, limit: usize, known: &Memo) -> Option<u128> {
+        let last = bytes.get(self.from..end)?;
+        if self.refused || self.held.len() + last.len() > limit {
+            return None;
         }
-        self.end_value()
-    }
-
-    fn begin(&mut self, object: bool) {
-        if !object {
-            self.write(b"[");
+        if self.held.is_empty() {
+            return Some(hash_of(last, known));
         }
-        self.make_room();
-        if self.refused {
-            return self.levels.push(None); // only where it ends is of interest
-        }
-        self.levels.push(object.then_some(self.members.len()));
-        if object {
-            self.hashes.push(Sha256::new());
-        }
-    }
-
-    fn close(&mut self) {
-        match self.levels.pop() {
-            Some(Some(from)) => self.close_object(from),
-            Some(None) | None => self.write(b"]"),
-        }
-    }
-
-    /// What an object says does not depend on the order of its members.
-    fn close_object(&mut self, from: usize) {
-        self.hashes.pop();
-        let mut members = self.members.split_off(from.min(self.members.len()));
-        members.sort_unstable();
-        members.iter().for_each(|member| self.write(member));
-        self.write(&(members.len() as u64).to_le_bytes());
-        self.write(b"{");
-    }
-
-    fn end_value(&mut self) -> Option<Option<u128>> {
-        match self.levels.last() {
-            None => return Some(self.finish()),
-            Some(None) => {}
-            Some(Some(_)) => {
-                self.make_room();
-                let member: Option<[u8; 32]> =
-                    self.hashes.last_mut().map(|hash| hash.finalize_reset().into());
-                self.members.extend(member.filter(|_| !self.refused));
-            }
-        }
-        None
-    }
-
-    fn end_text(&mut self, kind: u8) {
-        let bytes = std::mem::take(&mut self.text_bytes);
-        self.write(&bytes.to_le_bytes());
-        self.write(&[kind]);
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        if let Some(hash) = self.hashes.last_mut().filter(|_| !self.refused) {
-            hash.update(bytes);
-        }
-    }
-
-    /// One more level or member is to be kept.
-    fn make_room(&mut self) {
-        let kept = self.members.len() + self.levels.len();
-        if kept >= USUAL && self.room.is_none() {
-            self.room = self.buffers.take(MOST_BYTES);
-            self.refused |= self.room.is_none();
-        }
-        self.refused |= kept >= MOST;
-    }
-
-    fn finish(&mut self) -> Option<u128> {
-        let hash: [u8; 32] = self.hashes.last_mut()?.finalize_reset().into();
-        let first = hash.first_chunk::<16>().filter(|_| !self.refused)?;
-        Some(u128::from_be_bytes(*first))
+        self.held.extend_from_slice(last);
+        Some(hash_of(&self.held, known))
     }
 }
 
-/// The hash of what is told of a tool, each part of which has a hash, if it was there at all.
-pub(super) fn of_parts(parts: &[Option<u128>]) -> u128 {
-    let mut hash = Sha256::new();
-    for part in parts {
-        hash.update([u8::from(part.is_some())]);
-        hash.update(part.unwrap_or_default().to_be_bytes());
-    }
-    let hash: [u8; 32] = hash.finalize().into();
+/// The hash of a definition.
+fn hash_of(text: &[u8], known: &Memo) -> u128 {
+    // What cannot be read (half a surrogate pair) counts as it is written.
+    known.recall(text, || first_half(spelling::of_members(text, TOLD).as_deref().unwrap_or(text)))
+}
+
+fn first_half(text: &[u8]) -> u128 {
+    let hash: [u8; 32] = Sha256::digest(text).into();
     hash.first_chunk::<16>().map_or(0, |first| u128::from_be_bytes(*first))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::lexer::{Lexer, Token};
-    use super::Definition;
-    use crate::pipeline::limits::Budget;
+    use super::ToolText;
+    use crate::pipeline::limits::{Budget, Memo};
 
-    /// The hash of a text, read in portions of so many bytes.
-    fn hash(text: &str, portion: usize) -> Option<u128> {
-        let budget = Budget::new(1 << 20);
-        let mut lexer = Lexer::new(512, 8);
-        lexer.begin_definition(Definition::new(&budget));
-        let text = format!("{text} ");
-        for mut part in text.as_bytes().chunks(portion) {
-            loop {
-                match lexer.next(&mut part) {
-                    Token::More => break,
-                    Token::Bad | Token::TooDeep | Token::Trailing => panic!("{text}"),
-                    token => {
-                        if let Some(hash) = lexer.define(token) {
-                            return hash;
-                        }
-                    }
-                }
+    const LIMIT: usize = 8 << 10;
+
+    /// The hash of a tool with this schema, read in portions of so many bytes.
+    fn hash_with(schema: &str, portion: usize, buffers: &Budget) -> Option<u128> {
+        let text = format!(r#"[{{"name":"a","inputSchema":{schema}}}]"#);
+        let mut tool = ToolText::new(1);
+        let mut parts = text.as_bytes().chunks(portion).peekable();
+        let mut left = text.len() - 1;
+        while let Some(part) = parts.next() {
+            if left <= part.len() {
+                return tool.finish(part, left, LIMIT, &Memo::new(2));
             }
+            left -= part.len();
+            tool.push(part, LIMIT, buffers);
         }
-        panic!("no end: {text}");
+        None
+    }
+
+    fn hash(schema: &str, portion: usize) -> Option<u128> {
+        hash_with(schema, portion, &Budget::new(1 << 20))
     }
 
     #[test]
@@ -197,8 +109,9 @@ mod tests {
             (r#"{"a":{"c":1,"d":2}}"#, r#"{"a":{"d":2,"c":1}}"#),
             (r#""\u00e9\ud83d\ude00/""#, r#""é😀\/""#),
             (r#"{"\u0061":[]}"#, r#"{"a":[]}"#),
+            (r#"{},"title":"b""#, r#"{},"title":"b","_meta":{"served":7}"#),
         ] {
-            assert_eq!(hash(one, 1000), hash(other, 1), "{one} {other}");
+            assert_eq!(hash(one, 1000), hash(other, 2), "{one} {other}");
         }
     }
 
@@ -232,6 +145,8 @@ mod tests {
             "{\"a\":\"b1\"}",
             "\"\\ud83d\"",
             "\"\\ud83dx\"",
+            "{},\"description\":\"b\"",
+            "{},\"title\":\"b\"",
         ];
         let hashes: std::collections::BTreeSet<_> = texts.iter().map(|text| hash(text, 3)).collect();
         assert_eq!(hashes.len(), texts.len());
@@ -239,17 +154,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_large_has_none_and_still_ends() {
-        let many = |count: usize| {
-            let members: Vec<_> = (0..count).map(|number| format!("\"{number}\":{{\"a\":[1]}}")).collect();
-            format!("{{{}}}", members.join(","))
-        };
-        assert!(hash(&many(2000), 100).is_some());
-        assert_eq!(hash(&many(3000), 100), None);
-        let budget = Budget::new(100);
-        let mut definition = Definition::new(&budget);
-        let deep = (0..100).map(|_| Token::Object).chain((0..100).map(|_| Token::Close));
-        let ends: Vec<_> = deep.filter_map(|token| definition.token(token)).collect();
-        assert_eq!(ends, [None], "no room");
+    fn what_is_too_large_has_none() {
+        let text = |len: usize| format!("\"{}\"", "x".repeat(len));
+        assert!(hash(&text(LIMIT - 200), 1000).is_some());
+        assert_eq!(hash(&text(LIMIT), 1000), None);
+        assert_eq!(hash_with(&text(LIMIT - 200), 1000, &Budget::new(100)), None, "no room");
+        assert_eq!(hash(&text(LIMIT), 2 * LIMIT), None, "in one piece too");
+    }
+
+    #[test]
+    fn what_was_seen_before_is_not_worked_out_again() {
+        let known = Memo::new(2);
+        let recall = |text: &str, new| known.recall(text.as_bytes(), || new);
+        assert_eq!([recall("a", 1), recall("a", 2), recall("b", 3)], [1, 1, 3]);
+        assert_eq!([recall("c", 4), recall("a", 5)], [4, 5], "only so many are known");
     }
 }

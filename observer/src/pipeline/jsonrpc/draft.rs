@@ -1,7 +1,7 @@
 //! The message that is being read, and the payload member of it that is being kept.
 
-use super::definition::of_parts;
-use super::paths::TOOL_PARTS;
+use std::borrow::Cow;
+
 use super::{Kept, ListedTool, Member, Message};
 use crate::pipeline::private::Private;
 
@@ -11,19 +11,10 @@ pub(super) struct Draft {
     pub(super) message: Message,
     /// Whether one has begun.
     pub(super) open: bool,
-    /// The element of a list of tools that is being read.
-    tool: Tool,
-    /// Where in `message.members` each member is.
-    seats: [Option<u32>; MEMBERS],
-}
-
-/// A tool of a list.
-#[derive(Debug, Default)]
-struct Tool {
-    name: Option<Box<str>>,
-    parts: [Option<u128>; TOOL_PARTS],
-    /// A part of it is too large to have a hash.
-    is_too_large: bool,
+    /// The name of the element of a list of tools that is being read.
+    tool: Option<Box<str>>,
+    /// Where in `message.members` each member is, counted from 1; 0 for those that are not there.
+    seats: [u8; MEMBERS],
 }
 
 /// A payload member that is being read.
@@ -40,13 +31,15 @@ pub(super) struct Raw {
 impl Draft {
     /// None has begun.
     pub(super) fn new() -> Self {
-        Self { message: Message::default(), open: false, tool: Tool::default(), seats: [None; MEMBERS] }
+        Self { message: Message::default(), open: false, tool: None, seats: [0; MEMBERS] }
     }
 
     /// A message begins.
     pub(super) fn begin(&mut self) {
-        *self = Self { open: true, ..Self::new() };
-        self.message.params_are_object = true;
+        self.message = Message { params_are_object: true, ..Message::default() };
+        self.open = true;
+        self.tool = None;
+        self.seats.fill(0);
     }
 
     /// The message is over.
@@ -57,30 +50,20 @@ impl Draft {
 
     /// An element of a list of tools begins.
     pub(super) fn begin_tool(&mut self) {
-        self.tool = Tool::default();
+        self.tool = None;
     }
 
     /// Its name.
     pub(super) fn name_tool(&mut self, name: Option<Box<str>>) {
-        self.tool.name = name;
-    }
-
-    /// The hash of a part of it.
-    pub(super) fn define_tool(&mut self, part: u8, hash: Option<u128>) {
-        if let Some(seat) = self.tool.parts.get_mut(usize::from(part)) {
-            *seat = hash;
-        }
-        self.tool.is_too_large |= hash.is_none();
+        self.tool = name;
     }
 
     /// The element is over. Returns whether there was room for it.
-    pub(super) fn end_tool(&mut self, most: usize) -> bool {
-        let Tool { name, parts, is_too_large } = std::mem::take(&mut self.tool);
-        let Some(name) = name else { return true };
-        let definition = (!is_too_large).then(|| of_parts(&parts));
+    pub(super) fn end_tool(&mut self, most: usize, definition: impl FnOnce() -> Option<u128>) -> bool {
+        let Some(name) = self.tool.take() else { return true };
         let fits = self.message.tools.len() < most;
         if fits {
-            self.message.tools.push(ListedTool { name, definition });
+            self.message.tools.push(ListedTool { name, definition: definition() });
         }
         fits
     }
@@ -88,12 +71,14 @@ impl Draft {
     /// Keeps the value of a member, instead of an earlier one.
     pub(super) fn keep(&mut self, member: Member, kept: Kept) {
         let Some(seat) = self.seats.get_mut(member as usize) else { return };
-        if let Some((_, earlier)) = seat.and_then(|seat| self.message.members.get_mut(seat as usize)) {
+        if let Some(index) = seat.checked_sub(1)
+            && let Some((_, earlier)) = self.message.members.get_mut(usize::from(index))
+        {
             *earlier = kept;
             return;
         }
-        *seat = u32::try_from(self.message.members.len()).ok();
         self.message.members.push((member, kept));
+        *seat = self.message.members.len() as u8; // each member is there once
     }
 }
 
@@ -118,9 +103,7 @@ impl Raw {
     fn add(&mut self, bytes: Option<&[u8]>, limit: usize) {
         let mut bytes = bytes.unwrap_or_default();
         if self.bytes.is_empty() {
-            let between =
-                bytes.iter().take_while(|byte| matches!(byte, b':' | b' ' | b'\t' | b'\r' | b'\n')).count();
-            bytes = bytes.get(between..).unwrap_or_default();
+            bytes = without_start(bytes);
         }
         let room = limit.saturating_sub(self.bytes.len());
         self.bytes.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
@@ -132,12 +115,24 @@ impl Raw {
         (member, Kept::Raw(Private::new(bytes.into())))
     }
 
-    /// As [`finish`](Self::finish).
-    pub(super) fn into_bytes(mut self, bytes: &[u8], end: usize, limit: usize) -> (Member, Vec<u8>) {
-        self.add(bytes.get(self.from..end), limit);
-        (self.member, self.bytes)
+    /// As [`finish`](Self::finish); what came in one piece is not copied.
+    pub(super) fn into_bytes(mut self, bytes: &[u8], end: usize, limit: usize) -> (Member, Cow<'_, [u8]>) {
+        let last = bytes.get(self.from..end);
+        if self.bytes.is_empty() {
+            let last = without_start(last.unwrap_or_default());
+            return (self.member, last.get(..limit).unwrap_or(last).into());
+        }
+        self.add(last, limit);
+        (self.member, self.bytes.into())
     }
+}
+
+/// A text from its value on, without what is between the key and the value.
+fn without_start(bytes: &[u8]) -> &[u8] {
+    let between = bytes.iter().take_while(|byte| matches!(byte, b':' | b' ' | b'\t' | b'\r' | b'\n')).count();
+    bytes.get(between..).unwrap_or_default()
 }
 
 /// Number of variants of [`Member`].
 const MEMBERS: usize = Member::ErrorMessage as usize + 1;
+const _: () = assert!(MEMBERS <= u8::MAX as usize);

@@ -4,7 +4,6 @@
 //! known members: a number is any run of the characters of numbers, and strings may hold control characters and bytes
 //! that are not UTF-8.
 
-use super::definition::Definition;
 use super::skip::{Progress, Skip};
 use super::text::Text;
 
@@ -85,7 +84,6 @@ impl Lexer {
         self.state = State::Value;
         self.nesting.depth = 0;
         self.wanted = 0;
-        self.text.definition = None;
     }
 
     /// Whether the document is complete.
@@ -101,19 +99,6 @@ impl Lexer {
     /// Nothing is wanted of the object or array that has just begun.
     pub(super) const fn skip(&mut self) {
         self.state = State::Skipping(Skip::new());
-    }
-
-    /// The value to come is hashed, and nothing of it is kept: [`define`](Self::define) gets its tokens.
-    pub(super) fn begin_definition(&mut self, definition: Definition) {
-        self.text.definition = Some(Box::new(definition));
-    }
-
-    /// The next token of a value that is hashed. Returns the hash where the value ends.
-    pub(super) fn define(&mut self, token: Token) -> Option<Option<u128>> {
-        self.text.end();
-        let hash = self.text.definition.as_mut()?.token(token)?;
-        self.text.definition = None;
-        Some(hash)
     }
 
     /// The key, unless it is longer than any that matters.

@@ -10,6 +10,7 @@ mod lexer;
 mod paths;
 pub mod skim;
 mod skip;
+mod spelling;
 mod tail;
 mod text;
 

@@ -16,8 +16,6 @@ pub(super) enum Keep {
     Tool,
     /// Its name.
     ToolName,
-    /// A part of what is told of it: only its hash is kept.
-    ToolPart(u8),
 }
 
 /// The kept members by path. `[]` stands for any element of an array. A member may have several paths.
@@ -66,11 +64,6 @@ pub(super) const PATHS: &[(&[&str], Keep)] = &[
     (&["result", "supportedVersions"], Keep::Member(Member::SupportedVersions)),
     (&["result", "tools", "[]"], Keep::Tool),
     (&["result", "tools", "[]", "name"], Keep::ToolName),
-    (&["result", "tools", "[]", "title"], Keep::ToolPart(0)),
-    (&["result", "tools", "[]", "description"], Keep::ToolPart(1)),
-    (&["result", "tools", "[]", "inputSchema"], Keep::ToolPart(2)),
-    (&["result", "tools", "[]", "outputSchema"], Keep::ToolPart(3)),
-    (&["result", "tools", "[]", "annotations"], Keep::ToolPart(4)),
     (&["result", "nextCursor"], Keep::Member(Member::NextCursor)),
     (&["result", "task", "taskId"], Keep::Member(Member::TaskId)),
     (&["result", "taskId"], Keep::Member(Member::TaskId)),
@@ -83,9 +76,6 @@ pub(super) const PATHS: &[(&[&str], Keep)] = &[
     (&["result", "agentCapabilities"], Keep::Member(Member::AgentClient)),
     (&["result", "agentInfo"], Keep::Member(Member::AgentClient)),
 ];
-
-/// Number of the parts of a tool.
-pub(super) const TOOL_PARTS: usize = 5;
 
 const VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 const SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
@@ -121,11 +111,15 @@ impl Place {
     }
 
     fn child(self, segment: &[u8]) -> Option<Self> {
-        let mut next = self.node()?.first_child;
+        let (start, mut next) = (start_of(segment), self.node()?.first_child);
         while next != 0 {
             let child = Self(next);
             let node = child.node()?;
-            if node.segment.as_bytes() == segment {
+            // Most others are told by a comparison of two words.
+            if node.start == start
+                && node.segment.len() == segment.len()
+                && (segment.len() <= START || node.segment.as_bytes() == segment)
+            {
                 return Some(child);
             }
             next = node.next_sibling;
@@ -155,6 +149,8 @@ pub(super) const LONGEST_KEY: usize = {
 #[derive(Clone, Copy)]
 struct Node {
     segment: &'static str,
+    /// Its first bytes.
+    start: u64,
     keep: Option<Keep>,
     /// Number of the first child, 0 for none: node 0 is nobody's child.
     first_child: u8,
@@ -168,7 +164,7 @@ const ROOM: usize = 96;
 
 #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler, where a wrong index is an error")]
 const fn tree() -> [Node; ROOM] {
-    let mut nodes = [Node { segment: "", keep: None, first_child: 0, next_sibling: 0 }; ROOM];
+    let mut nodes = [Node { segment: "", start: 0, keep: None, first_child: 0, next_sibling: 0 }; ROOM];
     let mut used = 1;
     let mut at = 0;
     while at < PATHS.len() {
@@ -184,6 +180,7 @@ const fn tree() -> [Node; ROOM] {
                 child = used;
                 used += 1;
                 nodes[child].segment = path[depth];
+                nodes[child].start = start_of(path[depth].as_bytes());
                 nodes[child].next_sibling = nodes[parent].first_child;
                 nodes[parent].first_child = child as u8;
             }
@@ -195,6 +192,21 @@ const fn tree() -> [Node; ROOM] {
     }
     nodes
 }
+
+/// The first bytes of a key, as a number.
+const fn start_of(mut key: &[u8]) -> u64 {
+    if let Some(start) = key.first_chunk::<START>() {
+        return u64::from_le_bytes(*start);
+    }
+    let mut start = 0;
+    while let [rest @ .., last] = key {
+        (start, key) = (start << 8 | *last as u64, rest);
+    }
+    start
+}
+
+/// Bytes of [`start_of`].
+const START: usize = 8;
 
 const fn same(mut a: &[u8], mut b: &[u8]) -> bool {
     while let ([first_a, rest_a @ ..], [first_b, rest_b @ ..]) = (a, b) {

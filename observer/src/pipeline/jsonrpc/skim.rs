@@ -1,4 +1,4 @@
-//! Reads JSON-RPC messages without holding them: bytes in any portions, memory only for the kept members.
+//! Reads JSON-RPC messages without holding them: bytes in any portions, memory only for the kept members and one tool.
 //!
 //! What counts:
 //! * Of duplicate keys the last one, as with `serde_json`; but the members of duplicate objects are put together.
@@ -9,14 +9,14 @@
 //!   its document gives none at all: it is the tail of another message, or of another protocol.
 //! * A text that ends too early is treated like one with a gap at its end.
 
-use super::definition::Definition;
+use super::definition::ToolText;
 use super::digest;
 use super::draft::{Draft, Raw};
 use super::lexer::{Lexer, Token};
 use super::paths::{Keep, LONGEST_KEY, Place};
 use super::tail::Tail;
 use super::{Id, Kept, Member, Message, MessageId};
-use crate::pipeline::limits::{Budget, Limits};
+use crate::pipeline::limits::{Budget, Limits, Memo};
 
 /// What was found in one text.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -49,8 +49,8 @@ pub struct Skim {
     raw: Option<Raw>,
     /// What a digest is made of.
     digested: Option<Raw>,
-    /// The part of a tool that is being hashed.
-    part: Option<u8>,
+    /// The text of the tool that is being read.
+    tool: Option<ToolText>,
     tail: Tail,
     found: Skimmed,
 }
@@ -63,6 +63,8 @@ struct Bounds {
     payload_bytes: usize,
     digested_bytes: usize,
     listed_tools: usize,
+    definition_bytes: usize,
+    definitions: Memo,
     buffers: Budget,
 }
 
@@ -85,6 +87,8 @@ impl Skim {
                 payload_bytes: limits.payload_bytes,
                 digested_bytes: limits.digested_bytes,
                 listed_tools: limits.listed_tools,
+                definition_bytes: limits.definition_bytes,
+                definitions: limits.known_definitions.clone(),
                 buffers: limits.buffers.clone(),
             },
             lexer: Lexer::new(limits.nesting, LONGEST_KEY),
@@ -95,7 +99,7 @@ impl Skim {
             message: Draft::new(),
             raw: None,
             digested: None,
-            part: None,
+            tool: None,
             tail: Tail::default(),
             found: Skimmed::default(),
         }
@@ -120,6 +124,9 @@ impl Skim {
         }
         if let Some(digested) = &mut self.digested {
             digested.push(bytes, self.bounds.digested_bytes);
+        }
+        if let Some(tool) = &mut self.tool {
+            tool.push(bytes, self.bounds.definition_bytes, &self.bounds.buffers);
         }
     }
 
@@ -160,7 +167,7 @@ impl Skim {
         self.path.clear();
         self.place = Some(Place::MESSAGE);
         (self.lost, self.malformed) = (false, false);
-        (self.raw, self.digested, self.part) = (None, None, None);
+        (self.raw, self.digested, self.tool) = (None, None, None);
         self.tail.clear();
     }
 
@@ -184,7 +191,7 @@ impl Skim {
     fn lose(&mut self, cause: &'static str) {
         self.found.fault.get_or_insert(cause);
         self.lost = true;
-        (self.raw, self.digested, self.part) = (None, None, None);
+        (self.raw, self.digested, self.tool) = (None, None, None);
     }
 
     fn refuse(&mut self) {
@@ -202,13 +209,14 @@ impl Skim {
             }
             Token::TooDeep => self.lose("nesting"),
             Token::Bad => self.refuse(),
-            _ if self.part.is_some() => self.define(token, bytes, end),
             Token::Key => self.key(end),
-            Token::Object | Token::Array => self.open(token == Token::Object),
+            Token::Object | Token::Array => self.open(token == Token::Object, end),
             Token::Close => {
                 match self.path.pop() {
                     Some(Level::Object(Place::MESSAGE)) => self.end_message(),
-                    Some(Level::Object(place)) if place.keep() == Some(Keep::Tool) => self.end_tool(),
+                    Some(Level::Object(place)) if place.keep() == Some(Keep::Tool) => {
+                        self.end_tool(bytes, end);
+                    }
                     _ => {}
                 }
                 self.value_end(bytes, end);
@@ -221,18 +229,13 @@ impl Skim {
         }
     }
 
-    /// A token within what is told of a tool.
-    fn define(&mut self, token: Token, bytes: &[u8], end: usize) {
-        if let Some(hash) = self.lexer.define(token) {
-            if let Some(part) = self.part.take() {
-                self.message.define_tool(part, hash);
-            }
-            self.value_end(bytes, end);
-        }
-    }
-
-    fn end_tool(&mut self) {
-        if !self.message.end_tool(self.bounds.listed_tools) {
+    fn end_tool(&mut self, bytes: &[u8], end: usize) {
+        let text = self.tool.take();
+        let definition = || {
+            let bounds = &self.bounds;
+            text?.finish(bytes, end, bounds.definition_bytes, &bounds.definitions)
+        };
+        if !self.message.end_tool(self.bounds.listed_tools, definition) {
             self.found.fault.get_or_insert("tools_limit");
         }
     }
@@ -246,10 +249,6 @@ impl Skim {
         let member = match self.place.and_then(Place::keep) {
             Some(Keep::Member(member)) => member,
             Some(Keep::Result) => Member::Result,
-            Some(Keep::ToolPart(part)) => {
-                self.part = Some(part);
-                return self.lexer.begin_definition(Definition::new(&self.bounds.buffers));
-            }
             _ => return,
         };
         if let Some(member) = digested_as(member) {
@@ -266,8 +265,8 @@ impl Skim {
         self.lexer.want(if kept { self.bounds.kept_bytes } else { 0 });
     }
 
-    /// An object or array begins at `self.place`.
-    fn open(&mut self, object: bool) {
+    /// An object or array begins at `self.place`, with the byte before `end`.
+    fn open(&mut self, object: bool, end: usize) {
         match (self.place, self.path.is_empty()) {
             (Some(Place::MESSAGE), true) if !object => {
                 self.found.batch = true;
@@ -275,7 +274,7 @@ impl Skim {
             }
             (Some(Place::MESSAGE), _) if object => self.message.begin(),
             (Some(Place::MESSAGE), _) => self.no_object(),
-            (Some(place), _) => self.structure(place, object),
+            (Some(place), _) => self.structure(place, object, end),
             (None, _) => {}
         }
         let level = match self.place {
@@ -318,7 +317,7 @@ impl Skim {
     }
 
     /// The value at `place` is an object or array.
-    fn structure(&mut self, place: Place, object: bool) {
+    fn structure(&mut self, place: Place, object: bool, end: usize) {
         let message = &mut self.message.message;
         match place.keep() {
             Some(Keep::Version) => message.says_jsonrpc = false,
@@ -328,9 +327,12 @@ impl Skim {
             Some(Keep::Result) => message.has_result = true,
             Some(Keep::Error) => message.has_error = object,
             Some(Keep::Member(member)) => self.member(member, Kept::Structure),
-            Some(Keep::Tool) if object => self.message.begin_tool(),
+            Some(Keep::Tool) if object => {
+                self.message.begin_tool();
+                self.tool = Some(ToolText::new(end.saturating_sub(1)));
+            }
             Some(Keep::ToolName) => self.message.name_tool(None),
-            Some(Keep::Tool | Keep::ToolPart(_)) | None => {}
+            Some(Keep::Tool) | None => {}
         }
     }
 
@@ -362,7 +364,7 @@ impl Skim {
                 let name = (token == Token::String).then(|| self.lexer.text());
                 self.message.name_tool(name);
             }
-            Keep::Tool | Keep::ToolPart(_) => {}
+            Keep::Tool => {}
             Keep::Member(member) => {
                 let kept = match token {
                     Token::String => Kept::String(self.lexer.text()),

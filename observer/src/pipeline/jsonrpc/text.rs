@@ -1,12 +1,8 @@
 //! The text of one string or number, unescaped and bounded while it comes.
 
-use super::definition::Definition;
-
 /// Collects a text.
 #[derive(Debug, Default)]
 pub(super) struct Text {
-    /// Takes the text as it comes, instead of its being kept.
-    pub(super) definition: Option<Box<Definition>>,
     bytes: Vec<u8>,
     limit: usize,
     cut: bool,
@@ -34,7 +30,7 @@ impl Text {
 
     /// Adds bytes as they are.
     pub(super) fn add(&mut self, bytes: &[u8]) {
-        if self.is_unwanted() || bytes.is_empty() {
+        if self.limit == 0 || bytes.is_empty() {
             return;
         }
         if self.high.take().is_some() {
@@ -82,16 +78,11 @@ impl Text {
         (!self.cut && self.high.is_none()).then_some(&self.bytes)
     }
 
-    /// The text is over.
-    pub(super) fn end(&mut self) {
+    /// The text, cut between two characters.
+    pub(super) fn read(&mut self) -> Box<str> {
         if self.high.take().is_some() {
             self.add_char(char::REPLACEMENT_CHARACTER);
         }
-    }
-
-    /// The text, cut between two characters.
-    pub(super) fn read(&mut self) -> Box<str> {
-        self.end();
         let end = match std::str::from_utf8(&self.bytes) {
             Ok(text) => return text.into(),
             Err(error) if self.cut && error.error_len().is_none() => error.valid_up_to(),
@@ -102,7 +93,7 @@ impl Text {
 
     /// A UTF-16 code unit. Half a pair without the other half becomes a replacement character.
     fn add_unit(&mut self, unit: u16) {
-        if self.is_unwanted() {
+        if self.limit == 0 {
             return;
         }
         let high = self.high.take();
@@ -124,14 +115,7 @@ impl Text {
         self.append(char.encode_utf8(&mut [0; 4]).as_bytes());
     }
 
-    const fn is_unwanted(&self) -> bool {
-        self.limit == 0 && self.definition.is_none()
-    }
-
     fn append(&mut self, bytes: &[u8]) {
-        if let Some(definition) = &mut self.definition {
-            return definition.text(bytes);
-        }
         let room = self.limit.saturating_sub(self.bytes.len());
         self.cut |= bytes.len() > room;
         self.bytes.extend_from_slice(bytes.get(..room).unwrap_or(bytes));

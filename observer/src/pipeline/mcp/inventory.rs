@@ -159,15 +159,19 @@ impl Inventory {
             }
             return;
         }
+        // The oldest goes first: its bytes are free for this one.
+        if self.lists.is_full()
+            && let Some((_, dropped)) = self.lists.pop_oldest()
+        {
+            self.list_bytes = self.list_bytes.saturating_sub(dropped.bytes);
+            news.shed.push("lists");
+        }
         if self.list_bytes + list.bytes > self.most_list_bytes {
             list = List { is_torn: true, ..List::default() };
             news.shed.push("lists");
         }
         self.list_bytes += list.bytes;
-        if let Some((_, dropped)) = self.lists.insert(page.conversation, list) {
-            self.list_bytes = self.list_bytes.saturating_sub(dropped.bytes);
-            news.shed.push("lists");
-        }
+        let _ = self.lists.insert(page.conversation, list);
     }
 
     /// Whether the list is another one than was last shown of its server.

@@ -86,9 +86,8 @@ mod tests {
     fn hash_with(schema: &str, portion: usize, buffers: &Budget) -> Option<u128> {
         let text = format!(r#"[{{"name":"a","inputSchema":{schema}}}]"#);
         let mut tool = ToolText::new(1);
-        let mut parts = text.as_bytes().chunks(portion).peekable();
         let mut left = text.len() - 1;
-        while let Some(part) = parts.next() {
+        for part in text.as_bytes().chunks(portion) {
             if left <= part.len() {
                 return tool.finish(part, left, LIMIT, &Memo::new(2));
             }

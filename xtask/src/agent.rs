@@ -16,7 +16,7 @@ use crate::workspace;
 /// Probes attach within a second or two; this is for a machine under heavy load.
 const START: Duration = Duration::from_secs(60);
 /// A stop by signal prints and exports what is there, then ends.
-const STOP: Duration = Duration::from_secs(10);
+const STOP: Duration = Duration::from_secs(20);
 
 /// Where the programs are.
 pub struct Programs {

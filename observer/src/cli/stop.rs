@@ -11,8 +11,9 @@ use tokio::sync::oneshot;
 
 use crate::error::Error;
 
-/// For printing and exporting what is there. Only an output that nobody reads any more takes longer.
-const TIME_TO_END: Duration = Duration::from_secs(5);
+/// For printing and exporting what is there, and for taking off the probes, which waits for all processors of a busy
+/// machine several times. Only an output that nobody reads any more takes longer.
+const TIME_TO_END: Duration = Duration::from_secs(15);
 
 /// Resolves when the user asks for the end.
 #[derive(Debug)]

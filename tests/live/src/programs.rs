@@ -51,6 +51,15 @@ fn build() -> Result<Programs> {
 fn cargo_build(target: &Path, packages: &[&str]) -> Result<()> {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(["build", "--quiet", "--target-dir"]).arg(target).args(packages);
+    // What cargo tells this program of its own package: with it, build scripts of others would run again.
+    for (name, _) in std::env::vars_os() {
+        if name
+            .to_str()
+            .is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"))
+        {
+            command.env_remove(name);
+        }
+    }
     let status = command.status().context("cannot start cargo")?;
     if !status.success() {
         bail!("{command:?} ended with {status}");

@@ -142,6 +142,19 @@ impl Host {
     }
 }
 
+/// A client and a server with a pipe each way: 1 to the server, 2 to the client.
+fn stdio() -> Host {
+    let mut host = Host::new();
+    host.pipe(1);
+    host.pipe(2);
+    host
+}
+
+fn exchange(host: &mut Host, request: &str, answer: &str) {
+    host.tell(1, CLIENT, SERVER, request);
+    host.tell(2, SERVER, CLIENT, answer);
+}
+
 fn call(id: u32, tool: &str) -> String {
     format!(
         "{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"tools/call\",\"params\":{{\"name\":\"{tool}\"}}}}\n"
@@ -159,6 +172,18 @@ const fn ms(count: u64) -> Option<Duration> {
 fn tcp(local: u16, peer: u16) -> Identity {
     let address = |port| std::net::SocketAddr::from(([127, 0, 0, 1], port));
     Identity::Tcp { namespace: 1, local: address(local), peer: address(peer), sequence: None }
+}
+
+/// Both ends of a connection inside TLS, whose plaintext is streams 11 of the client and 12 of the server.
+fn tls() -> Host {
+    let mut host = Host::new();
+    connect(&mut host, 1, 2, 4000);
+    let tls = Identity::Tls { library: TlsLibrary::OpenSsl };
+    host.open(CLIENT, 11, tls.clone());
+    host.open(SERVER, 12, tls);
+    host.event(CLIENT, EventBody::TlsBound { stream: StreamId(11), socket: StreamId(1) });
+    host.event(SERVER, EventBody::TlsBound { stream: StreamId(12), socket: StreamId(2) });
+    host
 }
 
 /// The headers that the user has asked for, with their places.

@@ -26,6 +26,7 @@ use observer_common::record::{LAYOUT, RecordHeader, RecordKind};
 use observer_common::stream::{StreamIdentity, StreamKind, TlsLibrary};
 
 use crate::captures::{Capture, OwnedRecord};
+use crate::messages::{initialize, initialized, line};
 
 /// The beginning of every scenario, after boot; 2026-11-21T10:00:00 on its wall clock.
 const START_NS: u64 = 1_000_000_000;
@@ -134,6 +135,16 @@ impl Scenario {
     /// Two pipes, as most clients start their servers.
     pub fn stdio(&mut self, client: Process, server: Process) -> Wires {
         Wires { requests: self.pipe(client, server), answers: self.pipe(server, client) }
+    }
+
+    /// A client and a server that have greeted each other over stdio.
+    pub fn greeted(&mut self) -> Wires {
+        let client = self.process(ProcessSpec { exe: "/usr/bin/client", arguments: &["client"] });
+        let server = self.process(ProcessSpec { exe: "/usr/bin/server", arguments: &["server"] });
+        let stdio = self.stdio(client, server);
+        self.moves(stdio.requests, line(&initialize(0, "client")));
+        self.moves(stdio.answers, line(&initialized(0, "server")));
+        stdio
     }
 
     /// A pipe.

@@ -7,8 +7,8 @@ use mcp_observer::pipeline::observation::{Call, Certainty, Observation};
 use mcp_observer::pipeline::{Pipeline, Settings};
 use observer_common::record::{RecordHeader, RecordKind};
 use replay::memory::peak_bytes;
-use replay::messages::{call, initialize, initialized, line};
-use replay::scenario::{ProcessSpec, Scenario};
+use replay::messages::{call, line};
+use replay::scenario::Scenario;
 
 /// Bytes of one read.
 const READ: usize = 65_536;
@@ -29,11 +29,7 @@ fn is_read_without_being_held(size: usize, before: &str, part: &str, behind: &st
     let parts = part.repeat(READ);
     let reads = size.div_ceil(parts.len()) * part.len();
     let mut scenario = Scenario::new();
-    let client = scenario.process(ProcessSpec { exe: "/usr/bin/client", arguments: &["client"] });
-    let server = scenario.process(ProcessSpec { exe: "/usr/bin/server", arguments: &["server"] });
-    let stdio = scenario.stdio(client, server);
-    scenario.moves(stdio.requests, line(&initialize(0, "client")));
-    scenario.moves(stdio.answers, line(&initialized(0, "server")));
+    let stdio = scenario.greeted();
     scenario.moves(stdio.requests, line(&call(1, "large", "{}")));
     scenario.moves(stdio.answers, format!(r#"{{"jsonrpc":"2.0","id":1,"result":{before}"#));
     let records = scenario.into_capture().records;

@@ -153,7 +153,7 @@ fn ended_at(observation: &Observation) -> Timestamp {
     match observation {
         Observation::Call(call) => call.at.after(call.duration().unwrap_or_default()),
         Observation::Notification(it) => it.at,
-        Observation::TaskEnded(it) => it.at.after(it.duration),
+        Observation::TaskEnded(it) => it.at,
         Observation::SessionStarted(it) | Observation::SessionEnded(it) => it.at,
         Observation::ServerStarted(it) | Observation::ServerStopped(it) => it.at,
         Observation::Unanswerable(it) => it.at,
@@ -269,7 +269,9 @@ mod tests {
             client: call.client,
             server: call.server,
         };
-        let text = scrape(&[Observation::TaskEnded(Box::new(ended))]);
+        let ended = Observation::TaskEnded(Box::new(ended));
+        assert_eq!(ended_at(&ended), call.at, "its time is that of its end");
+        let text = scrape(&[ended]);
         let sum = r#"mcp_task_duration_seconds_sum{outcome="tool_error",server="everything",tool="echo"} 90"#;
         assert_eq!(lines_of(&text, "mcp_task_duration_seconds_sum"), [sum]);
     }

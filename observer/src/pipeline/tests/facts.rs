@@ -25,18 +25,6 @@ fn tool(name: &str, description: &str) -> String {
     )
 }
 
-fn stdio() -> Host {
-    let mut host = Host::new();
-    host.pipe(1);
-    host.pipe(2);
-    host
-}
-
-fn exchange(host: &mut Host, request: &str, answer: &str) {
-    host.tell(1, CLIENT, SERVER, request);
-    host.tell(2, SERVER, CLIENT, answer);
-}
-
 impl Host {
     fn listed(&self) -> Vec<Vec<&str>> {
         let lists = self.seen.iter().filter_map(|it| match it {

@@ -18,10 +18,7 @@ fn lose_received(host: &mut Host, from: u32, stream: u64, text: &str) {
 }
 
 fn tool(call: &Call) -> Option<&str> {
-    match &call.subject {
-        Some(Subject::Tool(name)) => Some(name),
-        _ => None,
-    }
+    call.subject.as_ref().and_then(Subject::tool)
 }
 
 #[test]
@@ -176,13 +173,7 @@ fn a_status_does_not_make_a_damaged_request_whole() {
 
 /// Both ends of TLS, of which the client loses so many bytes from a place in the answer on.
 fn lossy_tls(answer: &str, from: usize, missing: usize) -> Host {
-    let mut host = Host::new();
-    connect(&mut host, 1, 2, 4000);
-    let tls = Identity::Tls { library: TlsLibrary::OpenSsl };
-    host.open(CLIENT, 11, tls.clone());
-    host.open(SERVER, 12, tls);
-    host.event(CLIENT, EventBody::TlsBound { stream: StreamId(11), socket: StreamId(1) });
-    host.event(SERVER, EventBody::TlsBound { stream: StreamId(12), socket: StreamId(2) });
+    let mut host = tls();
     let request = post(&call(1, "t"), "");
     host.moved(CLIENT, 11, Direction::Sent, request.len(), request.as_bytes());
     host.moved(SERVER, 12, Direction::Received, request.len(), request.as_bytes());

@@ -16,18 +16,6 @@ fn more_input(id: u32, more: &str) -> String {
 const QUESTION: &str = ",\"inputRequests\":{\"city\":{\"method\":\"elicitation/create\",\"params\":{}}}";
 const REPLY: &str = ",\"inputResponses\":{\"city\":{\"action\":\"accept\",\"content\":{\"c\":\"x\"}}}";
 
-fn stdio() -> Host {
-    let mut host = Host::new();
-    host.pipe(1);
-    host.pipe(2);
-    host
-}
-
-fn exchange(host: &mut Host, request: &str, answer: &str) {
-    host.tell(1, CLIENT, SERVER, request);
-    host.tell(2, SERVER, CLIENT, answer);
-}
-
 fn rounds(host: &Host) -> Vec<Option<u32>> {
     host.calls().iter().map(|call| call.links.rounds.map(|rounds| rounds.count)).collect()
 }

@@ -10,13 +10,6 @@ fn exchange(host: &mut Host, request: &str, answer: &str) {
     host.received(CLIENT, 1, answer);
 }
 
-fn stdio() -> Host {
-    let mut host = Host::new();
-    host.pipe(1);
-    host.pipe(2);
-    host
-}
-
 #[test]
 fn a_number_and_a_string_are_two_ids() {
     let mut host = stdio();

@@ -8,11 +8,8 @@ const INITIALIZED: &str = "{\"jsonrpc\":\"2.0\",\"id\":0,\"result\":{\"protocolV
 const SESSION: &str = "Mcp-Session-Id: abc\r\n";
 
 fn stdio() -> Host {
-    let mut host = Host::new();
-    host.pipe(1);
-    host.pipe(2);
-    host.tell(1, CLIENT, SERVER, INITIALIZE);
-    host.tell(2, SERVER, CLIENT, INITIALIZED);
+    let mut host = super::stdio();
+    exchange(&mut host, INITIALIZE, INITIALIZED);
     host
 }
 

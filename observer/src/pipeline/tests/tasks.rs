@@ -3,18 +3,6 @@
 use super::*;
 use crate::pipeline::observation::{TaskEnded, TaskStatus};
 
-fn stdio() -> Host {
-    let mut host = Host::new();
-    host.pipe(1);
-    host.pipe(2);
-    host
-}
-
-fn exchange(host: &mut Host, request: &str, answer: &str) {
-    host.tell(1, CLIENT, SERVER, request);
-    host.tell(2, SERVER, CLIENT, answer);
-}
-
 fn about(id: u32, method: &str, task: &str) -> String {
     format!(
         "{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"{method}\",\"params\":{{\"taskId\":\"{task}\"}}}}\n"

@@ -36,13 +36,7 @@ fn the_plaintext_of_both_ends_is_one_call() {
 
 #[test]
 fn a_session_inside_tls_is_one_although_both_ends_are_read() {
-    let mut host = Host::new();
-    connect(&mut host, 1, 2, 4000);
-    let tls = Identity::Tls { library: TlsLibrary::OpenSsl };
-    host.open(CLIENT, 11, tls.clone());
-    host.open(SERVER, 12, tls);
-    host.event(CLIENT, EventBody::TlsBound { stream: StreamId(11), socket: StreamId(1) });
-    host.event(SERVER, EventBody::TlsBound { stream: StreamId(12), socket: StreamId(2) });
+    let mut host = tls();
     let initialize = "{\"jsonrpc\":\"2.0\",\"id\":0,\"method\":\"initialize\",\"params\":{\"protocolVersion\":\"2025-11-25\"}}";
     let initialized = "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/initialized\"}";
     let result = "{\"result\":{\"protocolVersion\":\"2025-11-25\",\"serverInfo\":{\"name\":\"py\"}},\"jsonrpc\":\"2.0\",\"id\":0}";

@@ -15,8 +15,8 @@ use mcp_observer::pipeline::input::Input;
 use mcp_observer::pipeline::observation::Observation;
 use mcp_observer::pipeline::time::WallClock;
 use mcp_observer::pipeline::{Pipeline, Settings};
-use replay::messages::{call, initialize, initialized, line, notification, result};
-use replay::scenario::{ProcessSpec, Scenario};
+use replay::messages::{call, line, notification, result};
+use replay::scenario::Scenario;
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Map, json};
 
@@ -114,11 +114,7 @@ fn collector() -> SocketAddr {
 /// Calls of one stdio session, as the pipeline tells them.
 fn calls() -> Vec<Observation> {
     let mut scenario = Scenario::new();
-    let client = scenario.process(ProcessSpec { exe: "/usr/bin/client", arguments: &["client"] });
-    let server = scenario.process(ProcessSpec { exe: "/usr/bin/server", arguments: &["server"] });
-    let stdio = scenario.stdio(client, server);
-    scenario.moves(stdio.requests, line(&initialize(0, "client")));
-    scenario.moves(stdio.answers, line(&initialized(0, "server")));
+    let stdio = scenario.greeted();
     scenario.moves(stdio.requests, line(&notification("notifications/initialized")));
     for (id, tool) in (1..=CALLS).zip(TOOLS.into_iter().cycle()) {
         scenario.moves(stdio.requests, line(&call(id, tool, r#"{"query":"all of it"}"#)));

@@ -9,8 +9,8 @@ use mcp_observer::pipeline::input::Input;
 use mcp_observer::pipeline::observation::Observation;
 use mcp_observer::pipeline::{Pipeline, Settings};
 use replay::captures::Capture;
-use replay::messages::{call, initialize, initialized, line, notification, result};
-use replay::scenario::{ProcessSpec, Scenario, Wires};
+use replay::messages::{call, line, notification, result};
+use replay::scenario::{Scenario, Wires};
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Map, json};
 
@@ -98,11 +98,7 @@ fn structured() -> String {
 /// A stdio session in which each call gets this result.
 fn session(calls: u64, content: impl Fn(u64) -> String) -> Capture {
     let mut scenario = Scenario::new();
-    let client = scenario.process(ProcessSpec { exe: "/usr/bin/client", arguments: &["client"] });
-    let server = scenario.process(ProcessSpec { exe: "/usr/bin/server", arguments: &["server"] });
-    let stdio = scenario.stdio(client, server);
-    scenario.moves(stdio.requests, line(&initialize(0, "client")));
-    scenario.moves(stdio.answers, line(&initialized(0, "server")));
+    let stdio = scenario.greeted();
     scenario.moves(stdio.requests, line(&notification("notifications/initialized")));
     for id in 1..=calls {
         exchange(&mut scenario, stdio, id, &content(id));

@@ -20,9 +20,12 @@ impl Pipeline {
             return None;
         }
         let unseen = exchange.is_none();
+        // Streams of HTTP/2 are on one connection.
+        let own = stream.exchanges.selected().map(|_| id);
         let mut meant = self
             .of_same_parties(id, to)
             .into_iter()
+            .chain(own)
             .filter_map(|connection| self.posted_call(connection, answer_id));
         let (call, session) = meant.next()?;
         if meant.next().is_some() {
@@ -41,6 +44,7 @@ impl Pipeline {
         }
         let stream = self.connections.value_mut(&id)?;
         stream.client = Some(to);
+        stream.session = Some(session);
         if unseen {
             let head = RequestHead { method: "GET".into(), damaged: true, ..RequestHead::default() };
             let limits = &self.settings.limits;

@@ -109,6 +109,27 @@ fn an_upgraded_request_is_answered_on_the_first_stream() {
     assert_eq!(host.outcomes(), [("tools/call", Outcome::Ok); 2]);
 }
 
+#[test]
+fn an_event_stream_of_2024_is_found_on_the_connection_of_its_posts() {
+    let (mut host, mut client, mut server) = connected();
+    host.answer(server.take());
+    let get = [(":method", "GET"), (":scheme", "http"), (":path", "/sse"), ("accept", "text/event-stream")];
+    client.head(1, 1, &get);
+    host.ask(client.take());
+    server.head(1, 0, &EVENTS);
+    let endpoint = server.take();
+    host.sent(SERVER, 2, &"x".repeat(endpoint.len()));
+    host.lost(1, Direction::Received, endpoint.len() as u64);
+    client.head(3, 0, &[POST[0], (":path", "/message?s=1"), POST[3]]);
+    client.frame(0, 1, 3, call(7, "t").trim_end().as_bytes());
+    host.ask(client.take());
+    server.head(3, 1, &[(":status", "202")]);
+    server.frame(0, 0, 1, format!("event: message\ndata: {}\n\n", result(7).trim_end()).as_bytes());
+    host.answer(server.take());
+    assert_eq!(host.outcomes(), [("tools/call", Outcome::Ok)]);
+    assert_eq!(host.calls()[0].transport, Transport::HttpSse);
+}
+
 /// What was agreed on before is not known, so headers are known in part.
 #[test]
 fn a_late_join_gives_calls_with_right_times() {

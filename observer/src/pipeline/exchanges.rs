@@ -32,6 +32,7 @@ impl Pipeline {
                 // The client sends it again, elsewhere.
                 None if (300..400).contains(&status) => self.forget_redirected(call),
                 Some(end) => self.end_by_status(call, id, to, &envelope, end),
+                None if self.is_taken_back(call) => self.leave_unanswered(call, &exchange, last_byte.at),
                 None if !whole && status == 200 && (!is_event_stream(&exchange) || !is_read) => {
                     self.end_by_status(call, id, to, &envelope, (Outcome::Ok, None));
                 }
@@ -45,6 +46,10 @@ impl Pipeline {
         }
         let Some(connection) = self.connections.value_mut(&id) else { return };
         connection.way_mut(to).flow.forget_until(last_byte.position);
+    }
+
+    fn is_taken_back(&self, call: CallId) -> bool {
+        self.calls.call(call).is_some_and(|open| open.doom.1 == Outcome::Cancelled)
     }
 
     fn forget_redirected(&mut self, call: CallId) {

@@ -54,7 +54,7 @@ impl Pipeline {
         connection.session = session.or(connection.session);
         let dropped = connection.exchanges.begin(head, limit, &limits.buffers);
         if let Some(exchange) = connection.exchanges.asking() {
-            exchange.session = session;
+            exchange.session = session.or(exchange.session);
         }
         if let Some(exchange) = dropped {
             self.abandon_exchange(id, &exchange, self.now);
@@ -120,6 +120,7 @@ impl Pipeline {
 
     /// The first event of an event stream of 2024 names the address to post to.
     pub(super) fn take_endpoint(&mut self, id: ConnectionId, text: &str) {
+        self.begin_unseen_stream(id);
         let Some(connection) = self.connections.value(&id) else { return };
         let server = connection.client.unwrap_or(End::A).other();
         let Some(exchange) = connection.exchanges.front() else { return };

@@ -3,6 +3,7 @@
 //! In: the bytes of one text, as they come. Out: [`Message`]s with only the members that MCP needs. No message is
 //! held in memory, see [`skim`].
 
+mod block;
 mod definition;
 mod digest;
 mod draft;

@@ -12,7 +12,7 @@
 use super::definition::ToolText;
 use super::digest;
 use super::draft::{Draft, Raw};
-use super::lexer::{Lexer, Token};
+use super::lexer::{Lexer, Token, Whole};
 use super::paths::{Keep, LONGEST_KEY, Place};
 use super::tail::Tail;
 use super::{Id, Kept, Member, Message, MessageId};
@@ -200,7 +200,7 @@ impl Skim {
     }
 
     /// A token that ends behind `end` of the pushed `bytes`.
-    fn token(&mut self, token: Token, bytes: &[u8], end: usize) {
+    fn token(&mut self, token: Token<'_>, bytes: &[u8], end: usize) {
         match token {
             Token::More => {}
             Token::Trailing => {
@@ -209,7 +209,7 @@ impl Skim {
             }
             Token::TooDeep => self.lose("nesting"),
             Token::Bad => self.refuse(),
-            Token::Key => self.key(end),
+            Token::Key(key) => self.key(key, end),
             Token::Object | Token::Array => self.open(token == Token::Object, end),
             Token::Close => {
                 match self.path.pop() {
@@ -222,7 +222,7 @@ impl Skim {
                 self.value_end(bytes, end);
             }
             Token::SkippedClose => self.value_end(bytes, end),
-            Token::String | Token::Number | Token::True | Token::False | Token::Null => {
+            Token::String(_) | Token::Number(_) | Token::True | Token::False | Token::Null => {
                 self.scalar(token);
                 self.value_end(bytes, end);
             }
@@ -240,8 +240,8 @@ impl Skim {
         }
     }
 
-    fn key(&mut self, end: usize) {
-        self.place = match (self.path.last(), self.lexer.key()) {
+    fn key(&mut self, key: Whole<'_>, end: usize) {
+        self.place = match (self.path.last(), self.lexer.key(key)) {
             (Some(Level::Object(place)), Some(key)) => place.member(key),
             _ => None,
         };
@@ -337,7 +337,7 @@ impl Skim {
     }
 
     /// The value at `self.place` is neither.
-    fn scalar(&mut self, token: Token) {
+    fn scalar(&mut self, token: Token<'_>) {
         let Some(place) = self.place else { return };
         if place == Place::MESSAGE {
             return self.no_object();
@@ -346,29 +346,41 @@ impl Skim {
         let message = &mut self.message.message;
         match keep {
             Keep::Version => {
-                message.says_jsonrpc = token == Token::String && &*self.lexer.text() == "2.0";
+                message.says_jsonrpc = match token {
+                    Token::String(Some(text)) => text == b"2.0",
+                    Token::String(None) => &*self.lexer.text(None) == "2.0",
+                    _ => false,
+                }
             }
             Keep::Id => {
                 message.id = match token {
-                    Token::String => MessageId::Id(Id::String(self.lexer.text())),
-                    Token::Number => MessageId::Id(Id::Number(self.lexer.text())),
+                    Token::String(text) => MessageId::Id(Id::String(self.lexer.text(text))),
+                    Token::Number(text) => MessageId::Id(Id::Number(self.lexer.text(text))),
                     Token::Null => MessageId::Null,
                     _ => MessageId::Absent,
                 }
             }
-            Keep::Method => message.method = (token == Token::String).then(|| self.lexer.text()),
+            Keep::Method => {
+                message.method = match token {
+                    Token::String(text) => Some(self.lexer.text(text)),
+                    _ => None,
+                }
+            }
             Keep::Params => message.params_are_object = false,
             Keep::Result => message.has_result = true,
             Keep::Error => message.has_error = false,
             Keep::ToolName => {
-                let name = (token == Token::String).then(|| self.lexer.text());
+                let name = match token {
+                    Token::String(text) => Some(self.lexer.text(text)),
+                    _ => None,
+                };
                 self.message.name_tool(name);
             }
             Keep::Tool => {}
             Keep::Member(member) => {
                 let kept = match token {
-                    Token::String => Kept::String(self.lexer.text()),
-                    Token::Number => Kept::Number(self.lexer.text()),
+                    Token::String(text) => Kept::String(self.lexer.text(text)),
+                    Token::Number(text) => Kept::Number(self.lexer.text(text)),
                     Token::True => Kept::Bool(true),
                     Token::False => Kept::Bool(false),
                     _ => Kept::Null,

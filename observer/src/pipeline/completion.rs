@@ -6,7 +6,6 @@ use super::Pipeline;
 use super::connection::{Connection, Label};
 use super::health::Stage;
 use super::jsonrpc::{Member, Message, MessageId};
-use super::mcp::session::Declared;
 use super::mcp::span_facts::SpanFacts;
 use super::mcp::ties::{AnswerTies, RequestTies};
 use super::observation::{
@@ -318,14 +317,14 @@ impl Pipeline {
         }
         let initialize = &*open.method == "initialize" && answer.message.has_result;
         let session = open.session;
-        let mut server = Declared::default();
+        let mut heard_on = open.connection;
         for id in [Some(open.connection), (answer.connection != open.connection).then_some(answer.connection)]
             .into_iter()
             .flatten()
         {
             if let Some(connection) = self.connections.value_mut(&id) {
                 connection.parties.hear_answer(answer.message);
-                server = connection.parties.server.clone();
+                heard_on = id;
             }
         }
         if let Some(session) = session.and_then(|session| self.sessions.value_mut(&session)) {
@@ -338,7 +337,7 @@ impl Pipeline {
         if let Some(process) = asked
             && self.label(open.connection) == Label::Mcp
         {
-            self.greet_server(open, process, server);
+            self.greet_server(open, process, heard_on);
         }
         match session {
             _ if !initialize => {}

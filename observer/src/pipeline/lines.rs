@@ -21,12 +21,12 @@ use super::reassembly::twin::{ConnectionId, End};
 
 impl Pipeline {
     /// A message that came towards `to`.
-    pub(super) fn take_line(&mut self, id: ConnectionId, to: End, envelope: &Envelope, message: Message) {
+    pub(super) fn take_line(&mut self, id: ConnectionId, to: End, envelope: &Envelope, mut message: Message) {
         if !self.weigh(id, to, &message) {
             return;
         }
         match message.shape() {
-            Shape::Request => self.ask(id, to, envelope, &message),
+            Shape::Request => self.ask(id, to, envelope, &mut message),
             Shape::Notification => self.notify_line(id, to, envelope, &message),
             Shape::Success | Shape::Error if message.id_inferred || message.id == MessageId::Absent => {
                 self.answer_with_hole(id, to, envelope, &message);
@@ -55,7 +55,7 @@ impl Pipeline {
     }
 
     /// A request that came towards `to`.
-    fn ask(&mut self, id: ConnectionId, to: End, envelope: &Envelope, message: &Message) {
+    fn ask(&mut self, id: ConnectionId, to: End, envelope: &Envelope, message: &mut Message) {
         let asker = to.other();
         let Some(direction) = self.direction(id, asker, message) else { return };
         let Some(connection) = self.connections.value_mut(&id) else { return };
@@ -91,19 +91,20 @@ impl Pipeline {
         Some(if from_client { CallDirection::ClientToServer } else { CallDirection::ServerToClient })
     }
 
-    /// What a request says, as a call without keys.
+    /// What a request says, as a call without keys. Method and id are taken out of the message.
     pub(super) fn open_call(
         &self,
         id: ConnectionId,
         to: End,
         envelope: &Envelope,
-        message: &Message,
+        message: &mut Message,
         direction: CallDirection,
         transport: Transport,
     ) -> Option<OpenCall> {
-        let MessageId::Id(request_id) = &message.id else { return None };
+        let subject = meta::subject(message);
+        let MessageId::Id(request_id) = std::mem::take(&mut message.id) else { return None };
         let flow = &self.connections.value(&id)?.way(to).flow;
-        let method = message.method.clone()?;
+        let method = message.method.take()?;
         let limits = &self.settings.limits;
         let age = if is_subscription(&method) { limits.subscription_age } else { limits.call_age };
         Some(OpenCall {
@@ -114,8 +115,8 @@ impl Pipeline {
             exchange: None,
             posted_to: None,
             method,
-            id: request_id.clone(),
-            subject: meta::subject(message),
+            id: request_id,
+            subject,
             direction,
             transport,
             revision: message.string(Member::MetaVersion).map(Into::into),

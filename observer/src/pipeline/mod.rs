@@ -50,6 +50,7 @@ mod settle;
 mod span_facts;
 mod steps;
 mod subscriptions;
+mod table;
 mod tasks;
 #[cfg(test)]
 mod tests;

@@ -36,7 +36,7 @@ pub(super) enum Token<'a> {
 }
 
 /// The text of a key, string or number that came in one piece and as it is. Of any other as much is collected as is
-/// wanted, see [`Lexer::key`] and [`Lexer::text`].
+/// wanted, see [`Lexer::bytes`] and [`Lexer::text`].
 pub(super) type Whole<'a> = Option<&'a [u8]>;
 
 /// The tokenizer of one document at a time.
@@ -103,15 +103,18 @@ impl Lexer {
         self.state = State::Skipping(Skip::new());
     }
 
-    /// The key, unless it is longer than any that matters.
-    pub(super) fn key<'a>(&'a self, whole: Whole<'a>) -> Option<&'a [u8]> {
+    /// The text of a key, string or number; not of one that is longer than any that matters.
+    pub(super) fn bytes<'a>(&'a self, whole: Whole<'a>) -> Option<&'a [u8]> {
         whole.or_else(|| self.text.uncut())
     }
 
     /// The text of the string or number, as much of it as is wanted.
     pub(super) fn text(&mut self, whole: Whole<'_>) -> Box<str> {
         match whole {
-            Some(text) if text.len() <= self.wanted => String::from_utf8_lossy(text).into(),
+            Some(text) if text.len() <= self.wanted => match std::str::from_utf8(text) {
+                Ok(text) => text.into(),
+                Err(_) => String::from_utf8_lossy(text).into(),
+            },
             Some(text) => {
                 self.text.begin(self.wanted);
                 self.text.add(text);

@@ -8,6 +8,7 @@ mod definition;
 mod digest;
 mod draft;
 mod lexer;
+pub mod names;
 mod paths;
 pub mod skim;
 mod skip;

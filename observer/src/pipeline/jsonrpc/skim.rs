@@ -10,7 +10,7 @@
 //! * A text that ends too early is treated like one with a gap at its end.
 
 use super::definition::ToolText;
-use super::digest;
+use super::digest::{self, Digester};
 use super::draft::{Draft, Raw};
 use super::lexer::{Lexer, Token, Whole};
 use super::paths::{Keep, LONGEST_KEY, Place};
@@ -49,6 +49,7 @@ pub struct Skim {
     raw: Option<Raw>,
     /// What a digest is made of.
     digested: Option<Raw>,
+    digester: Digester,
     /// The text of the tool that is being read.
     tool: Option<ToolText>,
     tail: Tail,
@@ -99,6 +100,7 @@ impl Skim {
             message: Draft::new(),
             raw: None,
             digested: None,
+            digester: Digester::new(),
             tool: None,
             tail: Tail::default(),
             found: Skimmed::default(),
@@ -241,7 +243,7 @@ impl Skim {
     }
 
     fn key(&mut self, key: Whole<'_>, end: usize) {
-        self.place = match (self.path.last(), self.lexer.key(key)) {
+        self.place = match (self.path.last(), self.lexer.bytes(key)) {
             (Some(Level::Object(place)), Some(key)) => place.member(key),
             _ => None,
         };
@@ -309,7 +311,7 @@ impl Skim {
         }
         if let Some(digested) = self.digested.take_if(|digested| digested.level() == self.path.len()) {
             let (member, bytes) = digested.into_bytes(bytes, end, self.bounds.digested_bytes);
-            if let Some(digest) = digest_of(member, &bytes) {
+            if let Some(digest) = digest_of(&mut self.digester, member, &bytes) {
                 self.message.keep(member, Kept::Digest(digest));
             }
         }
@@ -429,14 +431,14 @@ const fn digested_as(member: Member) -> Option<Member> {
     }
 }
 
-fn digest_of(member: Member, json: &[u8]) -> Option<u64> {
+fn digest_of(digester: &mut Digester, member: Member, json: &[u8]) -> Option<u64> {
     match member {
-        Member::InputRequests | Member::InputResponses => digest::of_names(json),
+        Member::InputRequests | Member::InputResponses => digester.of_names(json),
         // A long one was cut: its beginning stands for it.
         Member::RequestState | Member::ResultState => {
-            digest::of_value(json).or_else(|| Some(digest::of_bytes(json)))
+            digester.of_value(json).or_else(|| Some(digest::of_bytes(json)))
         }
-        _ => digest::of_value(json),
+        _ => digester.of_value(json),
     }
 }
 
@@ -730,7 +732,8 @@ mod tests {
             }
             for value in places {
                 if let Some(digested) = super::digested_as(*member) {
-                    let digest = super::digest_of(digested, value.to_string().as_bytes());
+                    let digest =
+                        super::digest_of(&mut super::Digester::new(), digested, value.to_string().as_bytes());
                     message.members.extend(digest.map(|digest| (digested, Kept::Digest(digest))));
                     continue;
                 }

@@ -244,19 +244,22 @@ impl Pipeline {
                 reader.push(piece, limits, lines, &mut found);
             }
         });
+        let (kind, is_long_unread) =
+            (way.kind(), way.unread > limits.unread_bytes.min(limits.unread_message_bytes));
         if holes.0 > 0 {
             self.tear_session(id, to);
+            self.note_holes(id, holes);
         }
-        self.note_holes(id, holes);
         if restarted {
             self.restart_exchanges(id, to);
         }
-        let kind = self.connections.value(&id).map_or(Kind::Unknown, |connection| connection.way(to).kind());
         for found in found.drain(..) {
             self.take_found(id, to, kind, found);
         }
         self.found = found;
-        self.judge(id, to);
+        if is_long_unread {
+            self.judge(id, to);
+        }
     }
 
     pub(super) fn take_found(&mut self, id: ConnectionId, to: End, kind: Kind, found: Found) {

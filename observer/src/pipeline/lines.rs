@@ -46,12 +46,15 @@ impl Pipeline {
             return true; // a piece of one, perhaps: the exchange may know more
         }
         connection.way_mut(to).unread = 0;
-        match evidence::weigh(message) {
-            Evidence::Mcp => self.set_label(id, Label::Mcp),
-            Evidence::Other => self.set_label(id, Label::Other),
-            Evidence::None => {}
+        let label = match evidence::weigh(message) {
+            Evidence::Mcp => Label::Mcp,
+            Evidence::Other => Label::Other,
+            Evidence::None => connection.label,
+        };
+        if label != connection.label {
+            self.set_label(id, label);
         }
-        self.label(id) != Label::Other
+        label != Label::Other
     }
 
     /// A request that came towards `to`.
@@ -62,15 +65,14 @@ impl Pipeline {
         if direction == CallDirection::ClientToServer {
             connection.parties.hear_request(message);
         }
-        let scope = Scope::Connection(id);
-        let transport = self.transport(id);
+        if let MessageId::Id(request_id) = &message.id {
+            connection.way_mut(to).ids.note(request_id);
+        }
+        let transport = connection.transport();
         let Some(mut call) = self.open_call(id, to, envelope, message, direction, transport) else {
             return;
         };
-        call.keys = keys(scope, AskedBy::End(asker), &call);
-        if let Some(connection) = self.connections.value_mut(&id) {
-            connection.way_mut(to).ids.note(&call.id);
-        }
+        call.keys = keys(Scope::Connection(id), AskedBy::End(asker), &call);
         self.register(call);
     }
 

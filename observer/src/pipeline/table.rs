@@ -1,6 +1,7 @@
 //! The map of the pipeline: it holds so many entries and no more, and keeps them in order.
 
 use std::borrow::Borrow;
+use std::cell::Cell;
 use std::hash::{BuildHasher as _, Hash};
 
 use hashbrown::HashTable;
@@ -15,6 +16,8 @@ pub struct Table<K, V> {
     free: Vec<u32>,
     oldest: u32,
     newest: u32,
+    /// The seat that was found last: most questions come in rows about the same entry.
+    found: Cell<u32>,
     limit: usize,
 }
 
@@ -39,6 +42,7 @@ impl<K: Clone + Eq + Hash, V> Table<K, V> {
             free: Vec::new(),
             oldest: NONE,
             newest: NONE,
+            found: Cell::new(NONE),
             limit,
         }
     }
@@ -131,7 +135,14 @@ impl<K: Clone + Eq + Hash, V> Table<K, V> {
     where
         K: Borrow<Q>,
     {
-        self.index.find(hash(key), |(other, _)| other.borrow() == key).map(|(_, seat)| *seat)
+        let last = self.found.get();
+        let entry = self.seats.get(last as usize).and_then(|seat| seat.entry.as_ref());
+        if entry.is_some_and(|(found, _)| found.borrow() == key) {
+            return Some(last);
+        }
+        let (_, seat) = self.index.find(hash(key), |(other, _)| other.borrow() == key)?;
+        self.found.set(*seat);
+        Some(*seat)
     }
 
     fn at(&mut self, seat: u32) -> Option<&mut Seat<K, V>> {

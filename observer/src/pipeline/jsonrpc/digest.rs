@@ -33,7 +33,7 @@ impl Digester {
         let Token::Object = self.begin(&mut rest) else { return None };
         let mut digest = 6_u64;
         loop {
-            match self.lexer.next(&mut rest) {
+            match self.next(&mut rest) {
                 Token::Close if self.is_over(rest) => return Some(mix(digest)),
                 Token::Key(name) => digest = digest.wrapping_add(self.text(name)?),
                 Token::Object | Token::Array => self.lexer.skip(),
@@ -47,12 +47,16 @@ impl Digester {
     fn begin<'a>(&mut self, rest: &mut &'a [u8]) -> Token<'a> {
         self.lexer.restart();
         self.lexer.want(usize::MAX);
+        self.next(rest)
+    }
+
+    fn next<'a>(&mut self, rest: &mut &'a [u8]) -> Token<'a> {
         self.lexer.next(rest)
     }
 
     /// Whether nothing follows the value.
     fn is_over(&mut self, mut rest: &[u8]) -> bool {
-        self.lexer.is_done() && self.lexer.next(&mut rest) == Token::More
+        self.lexer.is_done() && self.next(&mut rest) == Token::More
     }
 
     /// The value that begins with this token.
@@ -76,7 +80,7 @@ impl Digester {
     fn items(&mut self, rest: &mut &[u8]) -> Option<u64> {
         let mut digest = 4;
         loop {
-            match self.lexer.next(rest) {
+            match self.next(rest) {
                 Token::Close => return Some(mix(digest)),
                 item => digest = mix(digest ^ self.value(item, rest)?),
             }
@@ -86,11 +90,11 @@ impl Digester {
     fn members(&mut self, rest: &mut &[u8]) -> Option<u64> {
         let mut digest = 5_u64;
         loop {
-            match self.lexer.next(rest) {
+            match self.next(rest) {
                 Token::Close => return Some(mix(digest)),
                 Token::Key(name) => {
                     let name = self.text(name)?;
-                    let first = self.lexer.next(rest);
+                    let first = self.next(rest);
                     let value = self.value(first, rest)?;
                     digest = digest.wrapping_add(mix(name.rotate_left(1) ^ value));
                 }

@@ -125,6 +125,7 @@ impl Lexer {
     }
 
     /// Reads up to the next token.
+    #[inline(always)]
     pub(super) fn next<'a>(&mut self, rest: &mut &'a [u8]) -> Token<'a> {
         loop {
             let token = match self.state {

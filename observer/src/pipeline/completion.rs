@@ -118,7 +118,7 @@ impl Pipeline {
     }
 
     /// A call ends without an answer.
-    pub(super) fn end_unanswered(&mut self, open: OpenCall, outcome: Outcome) {
+    pub(super) fn end_unanswered(&mut self, open: Box<OpenCall>, outcome: Outcome) {
         let certainty = match (open.whole, open.inferred) {
             (true, _) => Certainty::Whole,
             (false, false) => Certainty::TimesOnly,
@@ -129,7 +129,7 @@ impl Pipeline {
     }
 
     /// A call ends because its connection had to go.
-    pub(super) fn end_without_connection(&mut self, connection: &Connection, open: OpenCall) {
+    pub(super) fn end_without_connection(&mut self, connection: &Connection, open: Box<OpenCall>) {
         if connection.label == Label::Mcp {
             let parties = [self.peer_of(connection, End::A), self.peer_of(connection, End::B)];
             let outcome = open.outcome_without_answer(Outcome::Abandoned);
@@ -143,7 +143,7 @@ impl Pipeline {
 
     fn complete(
         &mut self,
-        open: OpenCall,
+        open: Box<OpenCall>,
         answer: Option<(ConnectionId, End, &Envelope)>,
         message: Option<&Message>,
         end: Ending,
@@ -176,7 +176,7 @@ impl Pipeline {
 
     fn build(
         &self,
-        open: OpenCall,
+        open: Box<OpenCall>,
         answer: Option<(ConnectionId, End, &Envelope)>,
         message: Option<&Message>,
         end: &Ending,

@@ -102,14 +102,14 @@ impl Pipeline {
         message: &mut Message,
         direction: CallDirection,
         transport: Transport,
-    ) -> Option<OpenCall> {
+    ) -> Option<Box<OpenCall>> {
         let subject = meta::subject(message);
         let MessageId::Id(request_id) = std::mem::take(&mut message.id) else { return None };
         let flow = &self.connections.value(&id)?.way(to).flow;
         let method = message.method.take()?;
         let limits = &self.settings.limits;
         let age = if is_subscription(&method) { limits.subscription_age } else { limits.call_age };
-        Some(OpenCall {
+        Some(Box::new(OpenCall {
             number: CallId::default(),
             keys: Vec::new(),
             connection: id,
@@ -143,11 +143,11 @@ impl Pipeline {
             span: SpanFacts::of_request(message),
             goes_on: matches!(message.member(Member::Cursor), Some(Kept::String(_))),
             arguments: raw(message, Member::Arguments),
-        })
+        }))
     }
 
     /// Takes a call in; those that it replaces end.
-    pub(super) fn register(&mut self, call: OpenCall) {
+    pub(super) fn register(&mut self, call: Box<OpenCall>) {
         let (connection, session) = (call.connection, call.session);
         self.note_asked(&call);
         self.note_in_flight();

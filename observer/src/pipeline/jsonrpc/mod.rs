@@ -15,6 +15,7 @@ mod skip;
 mod spelling;
 mod tail;
 mod text;
+mod values;
 
 use super::private::Private;
 

@@ -10,12 +10,13 @@
 //! * A text that ends too early is treated like one with a gap at its end.
 
 use super::definition::ToolText;
-use super::digest::{self, Digester};
+use super::digest::Digester;
 use super::draft::{Draft, Raw};
 use super::lexer::{Lexer, Token, Whole};
 use super::paths::{Keep, LONGEST_KEY, Place};
 use super::tail::Tail;
-use super::{Id, Kept, Member, Message, MessageId};
+use super::values::{digest_of, digested_as};
+use super::{Kept, Member, Message, MessageId};
 use crate::pipeline::limits::{Budget, Limits, Memo};
 
 /// What was found in one text.
@@ -36,24 +37,24 @@ pub struct Skimmed {
 #[derive(Debug)]
 pub struct Skim {
     bounds: Bounds,
-    lexer: Lexer,
+    pub(super) lexer: Lexer,
     /// The open objects and arrays that may hold kept members.
     path: Vec<Level>,
     /// Where the next value is, if it matters.
-    place: Option<Place>,
+    pub(super) place: Option<Place>,
     /// Nothing more of this text can be trusted.
     lost: bool,
     /// What was read is not JSON.
     malformed: bool,
-    message: Draft,
+    pub(super) message: Draft,
     raw: Option<Raw>,
     /// What a digest is made of.
     digested: Option<Raw>,
     digester: Digester,
     /// The text of the tool that is being read.
-    tool: Option<ToolText>,
+    pub(super) tool: Option<ToolText>,
     tail: Tail,
-    found: Skimmed,
+    pub(super) found: Skimmed,
 }
 
 #[derive(Debug)]
@@ -318,93 +319,6 @@ impl Skim {
         self.next_place();
     }
 
-    /// The value at `place` is an object or array.
-    fn structure(&mut self, place: Place, object: bool, end: usize) {
-        let message = &mut self.message.message;
-        match place.keep() {
-            Some(Keep::Version) => message.says_jsonrpc = false,
-            Some(Keep::Id) => message.id = MessageId::Absent,
-            Some(Keep::Method) => message.method = None,
-            Some(Keep::Params) => message.params_are_object = object,
-            Some(Keep::Result) => message.has_result = true,
-            Some(Keep::Error) => message.has_error = object,
-            Some(Keep::Member(member)) => self.member(member, Kept::Structure),
-            Some(Keep::Tool) if object => {
-                self.message.begin_tool();
-                self.tool = Some(ToolText::new(end.saturating_sub(1)));
-            }
-            Some(Keep::ToolName) => self.message.name_tool(None),
-            Some(Keep::Tool) | None => {}
-        }
-    }
-
-    /// The value at `self.place` is neither.
-    fn scalar(&mut self, token: Token<'_>) {
-        let Some(place) = self.place else { return };
-        if place == Place::MESSAGE {
-            return self.no_object();
-        }
-        let Some(keep) = place.keep() else { return };
-        let message = &mut self.message.message;
-        match keep {
-            Keep::Version => {
-                message.says_jsonrpc = match token {
-                    Token::String(Some(text)) => text == b"2.0",
-                    Token::String(None) => &*self.lexer.text(None) == "2.0",
-                    _ => false,
-                }
-            }
-            Keep::Id => {
-                message.id = match token {
-                    Token::String(text) => MessageId::Id(Id::String(self.lexer.text(text))),
-                    Token::Number(text) => MessageId::Id(Id::Number(self.lexer.text(text))),
-                    Token::Null => MessageId::Null,
-                    _ => MessageId::Absent,
-                }
-            }
-            Keep::Method => {
-                message.method = match token {
-                    Token::String(text) => Some(self.lexer.text(text)),
-                    _ => None,
-                }
-            }
-            Keep::Params => message.params_are_object = false,
-            Keep::Result => message.has_result = true,
-            Keep::Error => message.has_error = false,
-            Keep::ToolName => {
-                let name = match token {
-                    Token::String(text) => Some(self.lexer.text(text)),
-                    _ => None,
-                };
-                self.message.name_tool(name);
-            }
-            Keep::Tool => {}
-            Keep::Member(member) => {
-                let kept = match token {
-                    Token::String(text) => Kept::String(self.lexer.text(text)),
-                    Token::Number(text) => Kept::Number(self.lexer.text(text)),
-                    Token::True => Kept::Bool(true),
-                    Token::False => Kept::Bool(false),
-                    _ => Kept::Null,
-                };
-                self.member(member, kept);
-            }
-        }
-    }
-
-    fn member(&mut self, member: Member, kept: Kept) {
-        match member {
-            Member::Arguments | Member::Result => {}
-            _ if digested_as(member).is_some() => {} // its text is not kept
-            _ => self.message.keep(member, kept),
-        }
-    }
-
-    /// What should be a message is something else.
-    fn no_object(&mut self) {
-        self.found.fault.get_or_insert("no_object");
-    }
-
     fn end_message(&mut self) {
         let mut message = self.message.close();
         message.whole = true;
@@ -420,35 +334,13 @@ impl Skim {
     }
 }
 
-/// Under which name a digest of this member is kept.
-const fn digested_as(member: Member) -> Option<Member> {
-    match member {
-        Member::Arguments => Some(Member::ArgumentsDigest),
-        Member::RequestState | Member::ResultState | Member::InputRequests | Member::InputResponses => {
-            Some(member)
-        }
-        _ => None,
-    }
-}
-
-fn digest_of(digester: &mut Digester, member: Member, json: &[u8]) -> Option<u64> {
-    match member {
-        Member::InputRequests | Member::InputResponses => digester.of_names(json),
-        // A long one was cut: its beginning stands for it.
-        Member::RequestState | Member::ResultState => {
-            digester.of_value(json).or_else(|| Some(digest::of_bytes(json)))
-        }
-        _ => digester.of_value(json),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
 
     use super::super::paths::{Keep, PATHS};
-    use super::{Id, Kept, Limits, Member, Message, MessageId, Skim, Skimmed};
-    use crate::pipeline::jsonrpc::{ListedTool, Shape};
+    use super::{Digester, Kept, Limits, Member, Message, MessageId, Skim, Skimmed, digest_of, digested_as};
+    use crate::pipeline::jsonrpc::{Id, ListedTool, Shape};
     use crate::pipeline::transport::tests::Random;
 
     fn skim() -> Skim {
@@ -731,9 +623,8 @@ mod tests {
                 };
             }
             for value in places {
-                if let Some(digested) = super::digested_as(*member) {
-                    let digest =
-                        super::digest_of(&mut super::Digester::new(), digested, value.to_string().as_bytes());
+                if let Some(digested) = digested_as(*member) {
+                    let digest = digest_of(&mut Digester::new(), digested, value.to_string().as_bytes());
                     message.members.extend(digest.map(|digest| (digested, Kept::Digest(digest))));
                     continue;
                 }

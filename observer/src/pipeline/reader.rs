@@ -44,7 +44,7 @@ pub enum Found {
     /// The head of a response.
     Response(Box<ResponseHead>),
     /// A message text with its messages: one, or those of a batch.
-    Text(Box<Envelope>, Vec<Message>),
+    Text(Envelope, Vec<Message>),
     /// The address that an `endpoint` event names.
     Endpoint(Box<str>),
     /// An HTTP body is over.
@@ -331,7 +331,7 @@ impl Text {
             let is_cut = skimmed.fault == Some("cut") && !self.is_given_up;
             let end_unseen = is_cut || self.ends_in_hole || self.has_hole && ends_by_itself;
             let envelope = Envelope { first_byte, last_byte, carrier, bytes: self.bytes, end_unseen };
-            out.push(Found::Text(Box::new(envelope), skimmed.messages));
+            out.push(Found::Text(envelope, skimmed.messages));
         }
         self.forget_content();
     }

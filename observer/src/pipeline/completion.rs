@@ -89,12 +89,15 @@ impl Pipeline {
     }
 
     /// Whether an answer was sent by a process that knew that nobody waits for it. It says at most that the call was
-    /// taken back; or it is the answer to a later request with the same id, which was lost.
+    /// taken back; or it is the answer to a later request with the same id, which was lost. Where ids are used again,
+    /// that is so unless the times prove the contrary.
     fn comes_after_cancellation(&self, open: &OpenCall, answer: &Answer<'_>) -> bool {
-        let Some(cancelled_at) = open.cancelled_at else { return false };
         let connection = self.connections.value(&answer.connection);
         let sent_at = connection.and_then(|it| it.way(answer.to).flow.sent_at(answer.envelope.first_byte));
-        sent_at.is_some_and(|sent_at| sent_at > cancelled_at)
+        match (open.cancelled_at, sent_at) {
+            (Some(cancelled_at), Some(sent_at)) => sent_at > cancelled_at,
+            _ => open.doom.1 == Outcome::Cancelled && self.may_be_asked_again(open),
+        }
     }
 
     /// The status of an HTTP response, or the mere end of one whose bytes were lost, ends `call`.

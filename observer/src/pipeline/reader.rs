@@ -53,6 +53,8 @@ pub enum Found {
         last_byte: Mark,
         /// Whether it ended as it should.
         whole: bool,
+        /// Whether all that came of it could be decoded.
+        is_read: bool,
     },
     /// Bytes that are not of the framing.
     Fault(&'static str),
@@ -387,7 +389,9 @@ impl Frames for Sink<'_> {
             }
             Frame::End { last_byte, carrier } => self.text.end(last_byte, carrier, self.out),
             Frame::Abort => self.text.reset(),
-            Frame::BodyEnd { last_byte, whole } => self.out.push(Found::BodyEnd { last_byte, whole }),
+            Frame::BodyEnd { last_byte, whole, is_read } => {
+                self.out.push(Found::BodyEnd { last_byte, whole, is_read });
+            }
             Frame::Fault(cause) => self.out.push(Found::Fault(cause)),
         }
     }

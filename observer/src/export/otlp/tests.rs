@@ -1,6 +1,8 @@
 //! What arrives at a collector, attribute by attribute, and what becomes of it when the collector does not do well.
 
+mod accounting;
 mod receiver;
+mod tls;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -541,8 +543,8 @@ fn what_may_pass_is_tried_again_and_arrives_once() {
     let second = taken.attempts[2].duration_since(taken.attempts[1]);
     assert!(second >= Duration::from_secs(1), "as the collector had asked: {second:?}");
     assert_eq!((ids(&taken).len(), taken.attempts.len()), (10, 5));
-    assert!(exporter.counts.is_up());
     exporter.finish();
+    assert!(exporter.counts.is_up());
     assert_eq!(exporter.counts.lost(), 0);
 }
 

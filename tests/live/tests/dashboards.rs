@@ -1,12 +1,16 @@
 //! What `deploy/` asks for is there: a real Prometheus scrapes an agent that observes traffic of every kind, each
-//! expression of each dashboard has an answer, and the rules record and alert.
+//! expression of each dashboard has an answer, and the rules record and alert. And the dashboards are ones to Grafana.
 
 use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+use install::Place;
 use live::agent::Agent;
 use live::collector::{Addresses, Collector};
-use live::deployed::{Question, questions, rules};
+use live::deployed::{Question, dashboards, questions, rules};
+use live::programs::target_directory;
 use live::prometheus::{Prometheus, Scrape, Tools};
 use live::rounds::Rounds;
 
@@ -34,6 +38,33 @@ fn every_panel_and_rule_has_data_of_native_histograms() -> Result<()> {
     every_panel_and_rule_has_data(Scrape::Native)
 }
 
+#[test]
+fn the_dashboards_fit_grafanas_own_types() -> Result<()> {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("dashboards");
+    let place = Place::take(&target_directory()?.join("tools"))?.scripts("dashboards", &sources)?;
+    let check = |path: &Path| -> Result<String> {
+        let output = Command::new("node").arg(place.join("check.mjs")).arg(path).output()?;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        ensure!(output.status.success() == said.is_empty(), "{}: {said}", output.status);
+        Ok(said)
+    };
+    for path in dashboards()? {
+        let said = check(&path)?;
+        ensure!(said.is_empty(), "{said}");
+        // A slip of the pen would be seen.
+        let broken = place.join("broken.json");
+        for (good, bad) in
+            [(r#""displayMode": "basic""#, r#""displayMode": "basics""#), (r#""unit":"#, r#""units":"#)]
+        {
+            let text = std::fs::read_to_string(&path)?;
+            let text = text.find(good).map(|_| text.replacen(good, bad, 1)).context("not to be broken so")?;
+            std::fs::write(&broken, text)?;
+            ensure!(!check(&broken)?.is_empty(), "{bad} is not noticed");
+        }
+    }
+    Ok(())
+}
+
 fn every_panel_and_rule_has_data(scrape: Scrape) -> Result<()> {
     // The kernel measures its programs while this is open.
     let _statistics = aya::sys::enable_stats(aya::sys::Stats::RunTime)?;
@@ -43,7 +74,7 @@ fn every_panel_and_rule_has_data(scrape: Scrape) -> Result<()> {
     let agent = agent(addresses)?;
     let mut server = Prometheus::start_with(&Tools::find()?, agent.address(), scrape, &rules()?)?;
     let mut rounds = Rounds::start()?;
-    let mut open = Open::new(scrape)?;
+    let mut open = Open::new()?;
     for _ in 0..MOST_ROUNDS {
         rounds.round()?;
         open.ask(&server)?;
@@ -86,7 +117,7 @@ struct Open {
 }
 
 impl Open {
-    fn new(_scrape: Scrape) -> Result<Self> {
+    fn new() -> Result<Self> {
         let questions = questions()?;
         let places: BTreeSet<&str> = questions.iter().map(|question| question.place.as_str()).collect();
         for (place, _) in SILENT_PANELS {

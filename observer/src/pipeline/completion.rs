@@ -291,6 +291,13 @@ impl Pipeline {
     pub(super) fn show(&mut self, mut ended: Ended) {
         self.link_rounds(&mut ended);
         self.tell_hop(&ended);
+        for process in
+            [&ended.call.client, &ended.call.server].into_iter().filter_map(|it| it.process.as_ref())
+        {
+            if process.home.is_inherited {
+                self.health.shed(Stage::Input, "process_gone");
+            }
+        }
         let task =
             (ended.call.outcome == Outcome::Task || ended.request.task.is_some()).then(|| ended.clone());
         self.observations.push_back(Observation::Call(ended.call));

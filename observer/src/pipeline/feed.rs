@@ -12,7 +12,7 @@ use super::reassembly::stream::Moved;
 use super::reassembly::twin::{ConnectionId, End, Place};
 use super::reassembly::{Mark, Piece};
 use super::time::Timestamp;
-use super::transport::Carrier;
+use super::transport::{Carrier, Transport};
 
 /// Streams with MCP that are passed over in one search for one without.
 const MOST_PASSED_OVER: usize = 64;
@@ -303,11 +303,13 @@ impl Pipeline {
                 }
             }
             Found::Text(envelope, messages) => {
-                let kind = if envelope.carrier == Carrier::WebSocketMessage {
-                    self.connections.value_mut(&id).into_iter().for_each(|joined| joined.upgraded = true);
-                    Kind::Lines
-                } else {
-                    kind
+                let kind = match envelope.carrier {
+                    Carrier::WebSocketMessage => {
+                        self.upgrade_to(id, Transport::WebSocket);
+                        Kind::Lines
+                    }
+                    Carrier::StdioLine => Kind::Lines,
+                    Carrier::HttpBody | Carrier::SseEvent { .. } => kind,
                 };
                 for message in messages {
                     match kind {

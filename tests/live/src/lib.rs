@@ -6,6 +6,7 @@
 pub mod agent;
 pub mod collector;
 pub mod comparison;
+pub mod conformance;
 pub mod containers;
 pub mod deployed;
 pub mod namespaces;

@@ -45,7 +45,9 @@ impl Need {
             Self::Python => process::succeeds(Command::new("python3").args(["-c", "import ensurepip, venv"])),
             Self::Network => ["ip", "nft", "wget"].into_iter().all(in_path),
             Self::Prometheus => workspace::target().is_ok_and(|target| Prometheus::find(&target).is_some()),
-            Self::Containers => ["containerd", "ctr", "runc", "podman"].into_iter().all(in_path),
+            Self::Containers => {
+                ["containerd", "ctr", "dockerd", "docker", "runc", "podman"].into_iter().all(in_path)
+            }
             Self::Guests => {
                 ["busybox", "cpio", "depmod", "xz", "qemu-system-x86_64"].into_iter().all(in_path)
             }
@@ -62,7 +64,7 @@ impl Need {
             Self::Python => "Python with venv".to_owned(),
             Self::Network => "ip, nft and wget".to_owned(),
             Self::Prometheus => "prometheus and promtool".to_owned(),
-            Self::Containers => "containerd, runc and podman".to_owned(),
+            Self::Containers => "containerd, docker, runc and podman".to_owned(),
             Self::Guests => "the programs that guests are booted with".to_owned(),
         }
     }
@@ -97,7 +99,8 @@ impl Need {
             // Installed, it would be a server of this host: see below.
             (Self::Prometheus, _) => &["prometheus"],
             // What runs as a service elsewhere is started by the tests themselves, with folders of their own.
-            (Self::Containers, _) => &["containerd", "runc", "podman"],
+            (Self::Containers, Debian) => &["containerd", "docker.io", "runc", "podman"],
+            (Self::Containers, _) => &["containerd", "docker", "runc", "podman"],
             // The guest's own emulator is fetched beside the system's and borrows the libraries of this one.
             (Self::Guests, Debian) => &["qemu-system-x86", "busybox-static", "cpio", "kmod", "xz-utils"],
             (Self::Guests, _) => &[],

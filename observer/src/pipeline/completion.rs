@@ -89,12 +89,15 @@ impl Pipeline {
     }
 
     /// Whether an answer was sent by a process that knew that nobody waits for it. It says at most that the call was
-    /// taken back; or it is the answer to a later request with the same id, which was lost.
+    /// taken back; or it is the answer to a later request with the same id, which was lost. Where ids are used again,
+    /// that is so unless the times prove the contrary.
     fn comes_after_cancellation(&self, open: &OpenCall, answer: &Answer<'_>) -> bool {
-        let Some(cancelled_at) = open.cancelled_at else { return false };
         let connection = self.connections.value(&answer.connection);
         let sent_at = connection.and_then(|it| it.way(answer.to).flow.sent_at(answer.envelope.first_byte));
-        sent_at.is_some_and(|sent_at| sent_at > cancelled_at)
+        match (open.cancelled_at, sent_at) {
+            (Some(cancelled_at), Some(sent_at)) => sent_at > cancelled_at,
+            _ => open.doom.1 == Outcome::Cancelled && self.may_be_asked_again(open),
+        }
     }
 
     /// The status of an HTTP response, or the mere end of one whose bytes were lost, ends `call`.
@@ -288,6 +291,13 @@ impl Pipeline {
     pub(super) fn show(&mut self, mut ended: Ended) {
         self.link_rounds(&mut ended);
         self.tell_hop(&ended);
+        for process in
+            [&ended.call.client, &ended.call.server].into_iter().filter_map(|it| it.process.as_ref())
+        {
+            if process.home.is_inherited {
+                self.health.shed(Stage::Input, "process_gone");
+            }
+        }
         let task =
             (ended.call.outcome == Outcome::Task || ended.request.task.is_some()).then(|| ended.clone());
         self.observations.push_back(Observation::Call(ended.call));

@@ -10,7 +10,7 @@ use super::jsonrpc::{Message, MessageId, Shape};
 use super::mcp::meta;
 use super::observation::{CallDirection, Transport};
 use super::pairing::CallId;
-use super::pairing::scope::{AskedBy, CallKey, Scope, hash};
+use super::pairing::scope::{AskedBy, Scope, hash};
 use super::private::Private;
 use super::reader::Envelope;
 use super::reassembly::twin::{ConnectionId, End, Medium};
@@ -89,6 +89,9 @@ impl Pipeline {
     pub(super) fn take_response_head(&mut self, id: ConnectionId, to: End, head: Box<ResponseHead>) {
         if self.connections.value_mut(&id).is_some_and(|it| std::mem::take(&mut it.misaligned)) {
             self.restart_exchanges(id, to);
+            if self.may_miss_the_newest_request(id, to.other()) {
+                self.give_exchanges_up(id, 0);
+            }
         }
         let session = head.fields.value(Field::SessionId).map(str::to_owned);
         let Some(connection) = self.connections.value(&id) else { return };
@@ -204,10 +207,8 @@ impl Pipeline {
             // An answer to something that the server asked on an event stream.
             Shape::Success | Shape::Error => {
                 let MessageId::Id(answer_id) = &message.id else { return };
-                let asked = server_scope(session).and_then(|asked| {
-                    let call = self.calls.find(&CallKey::new(asked.0, asked.1, answer_id), answer_id)?;
-                    (!self.may_be_of_another_in(asked, call)).then_some(call)
-                });
+                let asked = server_scope(session);
+                let asked = asked.and_then(|asked| self.find_asked_in(asked, envelope, answer_id));
                 match asked {
                     Some(call) => {
                         let answer = Answer { connection: id, to, envelope, message: &message };
@@ -252,10 +253,9 @@ impl Pipeline {
         match message.shape() {
             Shape::Success | Shape::Error | Shape::Unknown => {
                 let call = match &message.id {
-                    MessageId::Id(answer_id) => asked_by_client.clone().find_map(|asked| {
-                        let call = self.calls.find(&CallKey::new(asked.0, asked.1, answer_id), answer_id)?;
-                        (!self.may_be_of_another_in(asked, call)).then_some(call)
-                    }),
+                    MessageId::Id(answer_id) => asked_by_client
+                        .clone()
+                        .find_map(|asked| self.find_asked_in(asked, envelope, answer_id)),
                     // An error for a request that could not be read, or an answer whose id was lost.
                     MessageId::Null | MessageId::Absent => {
                         let orphan = message.has_error || !message.whole;

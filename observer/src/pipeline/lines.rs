@@ -89,8 +89,12 @@ impl Pipeline {
             Some(Sender::Server) => connection.client = Some(from.other()),
             Some(Sender::Either) | None => {}
         }
-        let from_client = connection.client.is_none_or(|client| client == from);
-        Some(if from_client { CallDirection::ClientToServer } else { CallDirection::ServerToClient })
+        let client = connection.client.or_else(|| self.client_by_wires(id));
+        Some(if client.is_none_or(|client| client == from) {
+            CallDirection::ClientToServer
+        } else {
+            CallDirection::ServerToClient
+        })
     }
 
     /// What a request says, as a call without keys. Method and id are taken out of the message.
@@ -167,7 +171,7 @@ impl Pipeline {
     /// beginning of another, so what is left of an id proves nothing: the answer counts only where a single call
     /// is open that it can belong to.
     fn answer_with_hole(&mut self, id: ConnectionId, to: End, envelope: &Envelope, message: &Message) {
-        match self.only_asked(&self.asked_wires(id, to), message) {
+        match self.only_asked((id, to), envelope, message) {
             Some(call) => self.answer(call, &Answer { connection: id, to, envelope, message }),
             None => self.health.fault(Stage::Pairing, "answer_without_id"),
         }
@@ -178,14 +182,15 @@ impl Pipeline {
             return self.health.fault(Stage::Pairing, "answer_without_id"); // an error for an unreadable request
         };
         let asked = self.find_asked(id, to, answer_id);
-        if let Some(call) = asked.filter(|call| self.may_answer(envelope, *call)) {
+        if let Some(call) = asked.filter(|call| self.may_answer(id, to, envelope, *call)) {
             let answer = Answer { connection: id, to, envelope, message: &message };
             return self.answer(call, &answer);
         }
+        let is_asked_by_unknown = self.is_asked_by_unknown(id, to.other(), answer_id);
         let Some(connection) = self.connections.value_mut(&id) else { return };
-        let sender_known = connection.process(to.other()).is_some();
+        let waits = is_asked_by_unknown || connection.process(to.other()).is_none();
         let way = connection.way_mut(to);
-        if !sender_known && way.held.len() < self.settings.limits.held_messages {
+        if waits && way.held.len() < self.settings.limits.held_messages {
             let until = envelope.last_byte.at.after(self.settings.limits.held_for);
             self.held.set((id, to), until);
             way.held.push_back(Held { message, envelope: envelope.clone(), until });
@@ -202,7 +207,7 @@ impl Pipeline {
             self.held.clear((id, to), until);
             let MessageId::Id(answer_id) = message.id.clone() else { continue };
             let asked = self.find_asked(id, to, &answer_id);
-            match asked.filter(|call| self.may_answer(&envelope, *call)) {
+            match asked.filter(|call| self.may_answer(id, to, &envelope, *call)) {
                 Some(call) => {
                     self.answer(call, &Answer { connection: id, to, envelope: &envelope, message: &message });
                 }

@@ -8,6 +8,7 @@ use super::jsonrpc::skim::Skim;
 use super::limits::Limits;
 use super::reassembly::{Mark, Piece};
 use super::time::Timestamp;
+use super::transport::attached::Output;
 use super::transport::http1::{Requests, Responses};
 use super::transport::http2::Http2;
 use super::transport::recognise::{Guess, LONGEST_START, recognise};
@@ -53,6 +54,8 @@ pub enum Found {
         last_byte: Mark,
         /// Whether it ended as it should.
         whole: bool,
+        /// Whether all that came of it could be decoded.
+        is_read: bool,
     },
     /// Bytes that are not of the framing.
     Fault(&'static str),
@@ -70,6 +73,7 @@ enum Framing {
     Responses(Box<Responses>),
     Http2(Box<Http2>),
     WebSocket(Box<Messages>),
+    Attached(Box<Output>),
 }
 
 /// The beginning of a flow.
@@ -143,7 +147,7 @@ impl Reader {
     pub fn kind(&self) -> Kind {
         match &self.framing {
             Framing::Unknown(_) => Kind::Unknown,
-            Framing::Lines(_) | Framing::WebSocket(_) => Kind::Lines,
+            Framing::Lines(_) | Framing::WebSocket(_) | Framing::Attached(_) => Kind::Lines,
             Framing::Requests(_) => Kind::Requests,
             Framing::Responses(_) => Kind::Responses,
             Framing::Http2(http2) => match http2.is_requests() {
@@ -198,6 +202,7 @@ impl Reader {
             Guess::Lines => Framing::Lines(Box::new(Lines::new(limits))),
             Guess::Requests => Framing::Requests(Box::new(Requests::new(limits))),
             Guess::Responses => Framing::Responses(Box::new(Responses::new(limits))),
+            Guess::Attached => Framing::Attached(Box::new(Output::new(limits))),
             Guess::WebSocket => Framing::WebSocket(Box::new(Messages::joined(limits))),
             Guess::Http2Server if first.gap.is_none() => Framing::Http2(Box::new(Http2::responses(limits))),
             Guess::Http2Server | Guess::Http2 => Framing::Http2(Box::new(Http2::joined(limits))),
@@ -220,6 +225,7 @@ impl Reader {
             Framing::Responses(framing) => framing.push(piece, &mut sink),
             Framing::Http2(framing) => framing.push(piece, &mut sink),
             Framing::WebSocket(framing) => framing.push(piece, &mut sink),
+            Framing::Attached(framing) => framing.push(piece, &mut sink),
         }
     }
 
@@ -229,7 +235,7 @@ impl Reader {
             Framing::Requests(framing) => framing.forget_stream(stream),
             Framing::Responses(framing) => framing.forget_stream(stream),
             Framing::Http2(framing) => framing.forget(stream),
-            Framing::Unknown(_) | Framing::Lines(_) | Framing::WebSocket(_) => {}
+            Framing::Unknown(_) | Framing::Lines(_) | Framing::WebSocket(_) | Framing::Attached(_) => {}
         }
         if self.parked.current == stream {
             self.text.reset();
@@ -387,7 +393,9 @@ impl Frames for Sink<'_> {
             }
             Frame::End { last_byte, carrier } => self.text.end(last_byte, carrier, self.out),
             Frame::Abort => self.text.reset(),
-            Frame::BodyEnd { last_byte, whole } => self.out.push(Found::BodyEnd { last_byte, whole }),
+            Frame::BodyEnd { last_byte, whole, is_read } => {
+                self.out.push(Found::BodyEnd { last_byte, whole, is_read });
+            }
             Frame::Fault(cause) => self.out.push(Found::Fault(cause)),
         }
     }

@@ -37,6 +37,9 @@ pub struct ProcessFacts {
     /// Name of the user, if it runs in no container: inside of one the number may mean somebody else.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
+    /// It was gone before it could be looked at: where it runs and for whom are its parent's, as far as these are known.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub gone: bool,
 }
 
 /// Payload of [`RecordKind::ContainerSeen`](observer_common::record::RecordKind::ContainerSeen). What is absent is not known, and takes nothing back.

@@ -281,6 +281,7 @@ fn place(line: &mut Object, process: &Process) {
     line.put_known("unit", process.home.unit.as_deref());
     line.put_known("uid", process.home.uid);
     line.put_known("user", process.home.user.as_deref());
+    line.put_known("inherited", process.home.is_inherited.then_some(true));
 }
 
 /// A value as it was on the wire, or text.
@@ -460,6 +461,23 @@ mod tests {
         let trace = r#""trace":{"trace_id":"000000000000000000000000000000ab","parent_span_id":"00000000000000cd","sampled":true},"#;
         assert!(line.contains(trace), "{line}");
         assert!(line.contains(r#""client":{"address":"127.0.0.1:9"},"certainty""#), "{line}");
+    }
+
+    #[test]
+    fn what_is_known_of_a_parent_alone_says_so() {
+        let with = |is_inherited| {
+            let mut client = call().client.process.as_deref().unwrap().clone();
+            client.home.is_inherited = is_inherited;
+            line_of(
+                Call {
+                    client: Peer { process: Some(std::sync::Arc::new(client)), ..Peer::default() },
+                    ..call()
+                },
+                false,
+            )
+        };
+        assert!(with(true).contains(r#""inherited":true}"#), "{}", with(true));
+        assert!(!with(false).contains("inherited"));
     }
 
     #[test]

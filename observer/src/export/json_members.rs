@@ -133,4 +133,5 @@ members! { PEER_MEMBERS;
     "unit" [] "Unit of systemd.";
     "uid" [] "User id.";
     "user" [] "Name of the user.";
+    "inherited" [] "Where it runs, and its user, are its parent's: it was gone before it could be looked at.";
 }

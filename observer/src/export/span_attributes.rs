@@ -83,6 +83,7 @@ attributes! {
     Resource "process.command" "on this host" "The program and, of an interpreter, the script.";
     Resource "process.command_args" "`--payloads`" "The whole command line.";
     Resource "process.owner" "outside of containers" "Name of its user.";
+    Resource "mcp_observer.inherited" "gone early" "True: where it ran, and its user, are its parent's, because it was gone before it could be looked at.";
     Resource "container.id" "in containers" "Container id.";
     Resource "container.name" "in containers" "Name of the container, outside of pods.";
     Resource "container.runtime.name" "in containers" "What runs the container.";

@@ -13,7 +13,13 @@ use super::transport::{Carrier, Field, Protocol};
 
 impl Pipeline {
     /// The response whose last byte came towards `to` is over.
-    pub(super) fn end_exchange(&mut self, id: ConnectionId, to: End, last_byte: Mark, whole: bool) {
+    pub(super) fn end_exchange(
+        &mut self,
+        id: ConnectionId,
+        to: End,
+        last_byte: Mark,
+        (whole, is_read): (bool, bool),
+    ) {
         let ended = self.connections.value_mut(&id).and_then(|c| c.exchanges.end());
         let Some(mut exchange) = ended else { return };
         self.note_exchanged(id, &mut exchange);
@@ -26,7 +32,7 @@ impl Pipeline {
                 // The client sends it again, elsewhere.
                 None if (300..400).contains(&status) => self.forget_redirected(call),
                 Some(end) => self.end_by_status(call, id, to, &envelope, end),
-                None if !whole && status == 200 && (!is_event_stream(&exchange) || is_coded(&exchange)) => {
+                None if !whole && status == 200 && (!is_event_stream(&exchange) || !is_read) => {
                     self.end_by_status(call, id, to, &envelope, (Outcome::Ok, None));
                 }
                 None => self.leave_unanswered(call, &exchange, last_byte.at),
@@ -151,8 +157,13 @@ impl Pipeline {
     /// Bytes towards `to` were skipped on purpose. Where these were requests, the open exchanges are over; where
     /// responses, the next one is that of the newest request.
     pub(super) fn restart_exchanges(&mut self, id: ConnectionId, to: End) {
+        let Some(connection) = self.connections.value(&id) else { return };
+        self.give_exchanges_up(id, usize::from(connection.client == Some(to)));
+    }
+
+    /// All but the newest `keep` exchanges end without a response.
+    pub(super) fn give_exchanges_up(&mut self, id: ConnectionId, keep: usize) {
         let Some(connection) = self.connections.value_mut(&id) else { return };
-        let keep = usize::from(connection.client == Some(to));
         let exchanges: Vec<_> = connection.exchanges.drop_all_but(keep).collect();
         for exchange in exchanges {
             self.abandon_exchange(id, &exchange, self.now);
@@ -165,11 +176,6 @@ fn is_event_stream(exchange: &Exchange) -> bool {
     response
         .and_then(|head| head.fields.value(Field::ContentType))
         .is_some_and(|kind| kind.contains("event-stream"))
-}
-
-/// Whether the response is compressed: what its events are may not be known.
-fn is_coded(exchange: &Exchange) -> bool {
-    exchange.response.as_ref().is_some_and(|head| head.fields.value(Field::ContentEncoding).is_some())
 }
 
 /// Whether a revision is of the stateless era, in which a closed response is a cancellation.

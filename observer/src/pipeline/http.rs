@@ -10,7 +10,7 @@ use super::jsonrpc::{Message, MessageId, Shape};
 use super::mcp::meta;
 use super::observation::{CallDirection, Transport};
 use super::pairing::CallId;
-use super::pairing::scope::{AskedBy, CallKey, Scope, hash};
+use super::pairing::scope::{AskedBy, Scope, hash};
 use super::private::Private;
 use super::reader::Envelope;
 use super::reassembly::twin::{ConnectionId, End, Medium};
@@ -89,6 +89,9 @@ impl Pipeline {
     pub(super) fn take_response_head(&mut self, id: ConnectionId, to: End, head: Box<ResponseHead>) {
         if self.connections.value_mut(&id).is_some_and(|it| std::mem::take(&mut it.misaligned)) {
             self.restart_exchanges(id, to);
+            if self.may_miss_the_newest_request(id, to.other()) {
+                self.give_exchanges_up(id, 0);
+            }
         }
         let session = head.fields.value(Field::SessionId).map(str::to_owned);
         let Some(connection) = self.connections.value(&id) else { return };
@@ -138,7 +141,13 @@ impl Pipeline {
     }
 
     /// A message in the body of a request, towards the server at `to`.
-    pub(super) fn take_posted(&mut self, id: ConnectionId, to: End, envelope: &Envelope, message: Message) {
+    pub(super) fn take_posted(
+        &mut self,
+        id: ConnectionId,
+        to: End,
+        envelope: &Envelope,
+        mut message: Message,
+    ) {
         if !self.weigh(id, to, &message) {
             return;
         }
@@ -160,7 +169,8 @@ impl Pipeline {
         match message.shape() {
             Shape::Request => {
                 let direction = CallDirection::ClientToServer;
-                let Some(mut call) = self.open_call(id, to, envelope, &message, direction, transport) else {
+                let Some(mut call) = self.open_call(id, to, envelope, &mut message, direction, transport)
+                else {
                     return;
                 };
                 call.exchange = Some(number);
@@ -197,10 +207,8 @@ impl Pipeline {
             // An answer to something that the server asked on an event stream.
             Shape::Success | Shape::Error => {
                 let MessageId::Id(answer_id) = &message.id else { return };
-                let asked = server_scope(session).and_then(|asked| {
-                    let call = self.calls.find(&CallKey::new(asked.0, asked.1, answer_id), answer_id)?;
-                    (!self.may_be_of_another_in(asked, call)).then_some(call)
-                });
+                let asked = server_scope(session);
+                let asked = asked.and_then(|asked| self.find_asked_in(asked, envelope, answer_id));
                 match asked {
                     Some(call) => {
                         let answer = Answer { connection: id, to, envelope, message: &message };
@@ -228,7 +236,7 @@ impl Pipeline {
         self.note_replied(id);
     }
 
-    fn read_reply(&mut self, id: ConnectionId, to: End, envelope: &Envelope, message: Message) {
+    fn read_reply(&mut self, id: ConnectionId, to: End, envelope: &Envelope, mut message: Message) {
         if !self.weigh(id, to, &message) {
             return;
         }
@@ -245,10 +253,9 @@ impl Pipeline {
         match message.shape() {
             Shape::Success | Shape::Error | Shape::Unknown => {
                 let call = match &message.id {
-                    MessageId::Id(answer_id) => asked_by_client.clone().find_map(|asked| {
-                        let call = self.calls.find(&CallKey::new(asked.0, asked.1, answer_id), answer_id)?;
-                        (!self.may_be_of_another_in(asked, call)).then_some(call)
-                    }),
+                    MessageId::Id(answer_id) => asked_by_client
+                        .clone()
+                        .find_map(|asked| self.find_asked_in(asked, envelope, answer_id)),
                     // An error for a request that could not be read, or an answer whose id was lost.
                     MessageId::Null | MessageId::Absent => {
                         let orphan = message.has_error || !message.whole;
@@ -271,7 +278,7 @@ impl Pipeline {
                     (None, _) => {}
                 }
             }
-            Shape::Request => self.ask_client(id, to, envelope, &message, number, session),
+            Shape::Request => self.ask_client(id, to, envelope, &mut message, number, session),
             Shape::Notification => {
                 let receivers: Vec<_> = asked_by_client.collect();
                 let senders: Vec<_> = server_scope(session).into_iter().collect();
@@ -287,7 +294,7 @@ impl Pipeline {
         id: ConnectionId,
         to: End,
         envelope: &Envelope,
-        message: &Message,
+        message: &mut Message,
         exchange: Option<u64>,
         session: Option<u64>,
     ) {

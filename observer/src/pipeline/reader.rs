@@ -45,7 +45,7 @@ pub enum Found {
     /// The head of a response.
     Response(Box<ResponseHead>),
     /// A message text with its messages: one, or those of a batch.
-    Text(Box<Envelope>, Vec<Message>),
+    Text(Envelope, Vec<Message>),
     /// The address that an `endpoint` event names.
     Endpoint(Box<str>),
     /// An HTTP body is over.
@@ -54,6 +54,8 @@ pub enum Found {
         last_byte: Mark,
         /// Whether it ended as it should.
         whole: bool,
+        /// Whether all that came of it could be decoded.
+        is_read: bool,
     },
     /// Bytes that are not of the framing.
     Fault(&'static str),
@@ -335,7 +337,7 @@ impl Text {
             let is_cut = skimmed.fault == Some("cut") && !self.is_given_up;
             let end_unseen = is_cut || self.ends_in_hole || self.has_hole && ends_by_itself;
             let envelope = Envelope { first_byte, last_byte, carrier, bytes: self.bytes, end_unseen };
-            out.push(Found::Text(Box::new(envelope), skimmed.messages));
+            out.push(Found::Text(envelope, skimmed.messages));
         }
         self.forget_content();
     }
@@ -391,7 +393,9 @@ impl Frames for Sink<'_> {
             }
             Frame::End { last_byte, carrier } => self.text.end(last_byte, carrier, self.out),
             Frame::Abort => self.text.reset(),
-            Frame::BodyEnd { last_byte, whole } => self.out.push(Found::BodyEnd { last_byte, whole }),
+            Frame::BodyEnd { last_byte, whole, is_read } => {
+                self.out.push(Found::BodyEnd { last_byte, whole, is_read });
+            }
             Frame::Fault(cause) => self.out.push(Found::Fault(cause)),
         }
     }

@@ -32,11 +32,12 @@ const HOLDERS: [&str; 4] = ["conmon", "conmonrs", "containerd-shim", "containerd
 /// What is needed to see that a call passes on another.
 #[derive(Debug)]
 pub(super) struct Relays {
-    /// Open calls by who was asked what; closed ones are left until others are added. The oldest kind of call goes
-    /// first, even if it is still asked: with the next request it is there again.
+    /// Open calls by who was asked what, of processes that may pass them on; closed ones are left until others are
+    /// added. The oldest kind of call goes first, even if it is still asked: with the next request it is there again.
     asked: Table<u64, VecDeque<CallId>>,
-    /// The processes among them: few of those that ask, and of their ancestors.
-    asked_processes: Table<u32, ()>,
+    /// Processes that were asked, and whether they or their descendants have asked others since. Most servers never
+    /// do: nothing is kept of their calls.
+    asked_processes: Table<u32, bool>,
     /// Processes by their parents.
     parents: Table<u32, u32>,
     /// Processes that pass on to containers, and those that hold containers' pipes.
@@ -84,6 +85,12 @@ impl Relays {
         self.part_of_containers.value(&process.pid) == Some(&part)
     }
 
+    /// A process and its ancestors, as far as a relay's helpers are nested.
+    fn lineage(&self, pid: u32) -> impl Iterator<Item = u32> {
+        let parent = |pid: &u32| self.parents.value(pid).copied().filter(|parent| *parent > 1);
+        std::iter::successors(Some(pid), parent).take(ANCESTORS)
+    }
+
     fn add(&mut self, key: u64, call: CallId, is_open: impl Fn(&CallId) -> bool) {
         let Some(known) = self.asked.value_mut(&key) else {
             let _ = self.asked.insert(key, VecDeque::from([call]));
@@ -106,14 +113,15 @@ impl Pipeline {
             return; // it comes again, from the other end
         }
         let (asker, asked) = (self.process_at(on, call.asker), self.process_at(on, call.asker.other()));
+        asker.into_iter().for_each(|asker| self.expect_hops_by(asker, id));
+        let Some(call) = self.calls.call(id) else { return };
         let outer = asker.and_then(|asker| self.passed_on(call, asker, asked));
         let outer = outer.or_else(|| asker.and_then(|asker| self.passed_into_container(call, asker)));
         if let Some(asked) = asked.filter(|asked| Some(*asked) != asker) {
-            if self.relays.asked_processes.value(&asked.pid).is_none() {
-                let _ = self.relays.asked_processes.insert(asked.pid, ());
-            }
-            for key in keys(call, asked.pid) {
-                self.relays.add(key, id, |open| self.calls.call(*open).is_some());
+            match self.relays.asked_processes.value(&asked.pid) {
+                Some(true) => self.keep_asked(id, asked.pid),
+                Some(false) => {}
+                None => drop(self.relays.asked_processes.insert(asked.pid, false)),
             }
             if self.relays.is(Part::Command, asked) {
                 self.relays.add(same(call), id, |open| self.calls.call(*open).is_some());
@@ -126,6 +134,34 @@ impl Pipeline {
         }
         if let Some(call) = self.calls.call_mut(id) {
             call.relayed = outer;
+        }
+    }
+
+    /// `asker` asks others, for the first time perhaps: then the calls that it was asked itself, or that its ancestors
+    /// were asked, may be passed on from now on. Not `inner`, which it asks.
+    fn expect_hops_by(&mut self, asker: ProcessId, inner: CallId) {
+        let asks_now = |pid: &u32| self.relays.asked_processes.value(pid) == Some(&false);
+        let new: Vec<u32> = self.relays.lineage(asker.pid).filter(asks_now).collect();
+        for pid in new {
+            let _ = self.relays.asked_processes.insert(pid, true);
+            let is_asked = |call: &&OpenCall| call.number != inner && self.is_asked_of(call, pid);
+            let calls: Vec<CallId> = self.calls.iter().filter(is_asked).map(|call| call.number).collect();
+            calls.into_iter().for_each(|call| self.keep_asked(call, pid));
+        }
+    }
+
+    fn is_asked_of(&self, call: &OpenCall, pid: u32) -> bool {
+        let on = call.connection;
+        let (asker, asked) = (self.process_at(on, call.asker), self.process_at(on, call.asker.other()));
+        let is_asked = asked.is_some_and(|asked| asked.pid == pid) && asked != asker;
+        is_asked && !self.connections.value(&on).is_some_and(|on| self.is_shown_by_the_server(on))
+    }
+
+    /// A call that was asked of the process `pid` may be passed on.
+    fn keep_asked(&mut self, id: CallId, pid: u32) {
+        let Some(call) = self.calls.call(id) else { return };
+        for key in keys(call, pid) {
+            self.relays.add(key, id, |open| self.calls.call(*open).is_some());
         }
     }
 
@@ -161,11 +197,8 @@ impl Pipeline {
             self.process_at(outer.connection, outer.asker) != Some(asker)
                 && self.process_at(outer.connection, outer.asker.other()) != asked
         };
-        let lineage = std::iter::successors(Some(asker.pid), |pid| {
-            self.relays.parents.value(pid).copied().filter(|parent| *parent > 1)
-        });
         let is_asked = |pid: &u32| self.relays.asked_processes.value(pid).is_some();
-        lineage.take(ANCESTORS).filter(is_asked).find_map(|pid| {
+        self.relays.lineage(asker.pid).filter(is_asked).find_map(|pid| {
             let candidates = keys(inner, pid).filter_map(|key| self.relays.asked.value(&key)).flatten();
             let open = candidates.filter_map(|call| self.calls.call(*call));
             let outer = open

@@ -9,7 +9,7 @@ use super::completion::Ended;
 use super::jsonrpc::Id;
 use super::limits::Table;
 use super::mcp::ties::AnswerTies;
-use super::observation::{Call, Certainty, Links, Outcome, Peer};
+use super::observation::{Call, CallDirection, Certainty, Links, Outcome, Peer};
 use super::pairing::expiry::Due;
 use super::reassembly::twin::{ConnectionId, End};
 use super::time::Timestamp;
@@ -35,6 +35,8 @@ pub struct Settling {
     due: Due<(u64, SocketEnd)>,
     /// Halves that were shown alone, the latest ones: where their requests began, and their ids.
     alone: Table<(SocketEnd, u64), Id>,
+    /// How many bytes more of requests end A has counted than end B: none, unless one was seen later.
+    shifts: Table<(ConnectionId, CallDirection), u64>,
     next: u64,
     limit: usize,
 }
@@ -44,7 +46,8 @@ impl Settling {
     pub fn new(limit: usize) -> Self {
         // One call more for a moment, until [`Settling::pop_excess`].
         let waiting = Table::new(limit.saturating_add(1));
-        Self { waiting, due: Due::default(), alone: Table::new(limit), next: 0, limit }
+        let (alone, shifts) = (Table::new(limit), Table::new(limit));
+        Self { waiting, due: Due::default(), alone, shifts, next: 0, limit }
     }
 
     /// A call has ended whose plaintext was read at `end` of `socket`. If the other half is here, gives the whole
@@ -61,7 +64,8 @@ impl Settling {
         if let Some(other) = self.take_twin((socket, end.other()), position, &ended.call) {
             return Some(merge_ended(ended, other));
         }
-        let twin = ((socket, end.other()), position);
+        let shift = self.shifts.value(&(socket, ended.call.direction)).copied().unwrap_or(0);
+        let twin = ((socket, end.other()), shifted(end, position, shift));
         if self.alone.value(&twin) == Some(&ended.call.id) {
             self.alone.remove(&twin);
             return None;
@@ -84,12 +88,18 @@ impl Settling {
     }
 
     fn take_twin(&mut self, twin: SocketEnd, position: u64, call: &Call) -> Option<Ended> {
-        let queue = self.waiting.value_mut(&twin)?;
+        let (queue, own) = (self.waiting.value_mut(&twin)?, twin.1.other());
+        let connection = (twin.0, call.direction);
+        let shift = self.shifts.value(&connection).copied();
         let same = |other: &Waiting| other.ended.call.id == call.id && other.ended.call.method == call.method;
-        let exact = queue.iter().position(|other| same(other) && other.position == position);
-        let index = exact
-            .or_else(|| queue.iter().position(|other| same(other) && overlap(&other.ended.call, call)))?;
+        let at = |place: u64| move |other: &Waiting| other.position == place;
+        let find = |is_it: &dyn Fn(&Waiting) -> bool| queue.iter().position(|it| same(it) && is_it(it));
+        let by_shift = shift.and_then(|shift| find(&at(shifted(own, position, shift))));
+        let by_text = || find(&|it| shift.is_none() && may_be_one(&it.ended.call, call));
+        let index = by_shift.or_else(|| find(&at(position))).or_else(by_text)?;
         let other = queue.remove(index)?;
+        let (a, b) = if own == End::A { (position, other.position) } else { (other.position, position) };
+        let _ = self.shifts.insert(connection, a.wrapping_sub(b));
         if queue.is_empty() {
             self.waiting.remove(&twin);
         }
@@ -114,6 +124,21 @@ impl Settling {
         let _ = self.alone.insert((end, waiting.position), waiting.ended.call.id.clone());
         Some(waiting.ended)
     }
+}
+
+/// The place at the other end of what is at `position` of this one.
+const fn shifted(own: End, position: u64, shift: u64) -> u64 {
+    match own {
+        End::A => position.wrapping_sub(shift),
+        End::B => position.wrapping_add(shift),
+    }
+}
+
+/// Whether two halves can be of one call where nothing is known of the places of their requests.
+fn may_be_one(one: &Call, other: &Call) -> bool {
+    let subjects = [&one.subject, &other.subject];
+    let is_about_the_same = subjects[0] == subjects[1] || subjects.iter().any(|subject| subject.is_none());
+    one.request_bytes == other.request_bytes && is_about_the_same && overlap(one, other)
 }
 
 /// Whether one call began before the other was over. An id that is used again is another call's, later.

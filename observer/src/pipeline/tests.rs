@@ -11,6 +11,7 @@ mod http_rules;
 mod namespaces;
 mod proof;
 mod relays;
+mod reuse;
 mod rounds;
 mod rules;
 mod sessions;

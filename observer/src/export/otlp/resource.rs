@@ -1,5 +1,6 @@
 //! Whose spans they are: one resource for each observed service, and one for the observer itself.
 
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::resource::v1::Resource;
 
 use super::attributes::Attributes;
@@ -124,6 +125,9 @@ impl Resources {
             list.texts("process.command_args", process.arguments.reveal());
         }
         add(list, "process.owner", process.home.user.as_deref());
+        if process.home.is_inherited {
+            list.put("mcp_observer.inherited", Value::BoolValue(true));
+        }
     }
 
     fn host(&self, list: &mut Attributes) {

@@ -1,6 +1,8 @@
 //! What arrives at a collector, attribute by attribute, and what becomes of it when the collector does not do well.
 
+mod accounting;
 mod receiver;
+mod tls;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -209,9 +211,15 @@ fn attributes_of_the_user_are_sent_and_replace_none() {
         attribute("mcp.method.name", AttributeValue::Int(1)),
     ];
     let taken =
-        taken(vec![Call { attributes: attributes_of_user, ..call() }], &ONLY_TRACES, Choice::default());
-    let sent = attributes(&spans(&taken)[0].1.attributes);
-    assert_eq!([&*sent["team"], &*sent["mcp.method.name"]], ["blue", "tools/call"]);
+        taken(vec![Call { attributes: attributes_of_user, ..call() }], &[NO_METRICS], Choice::default());
+    let records = taken.logs.iter().flat_map(|it| &it.resource_logs).flat_map(|it| &it.scope_logs);
+    let records = records.flat_map(|it| it.log_records.iter().map(|it| it.attributes.clone()));
+    let lists = spans(&taken).into_iter().map(|(_, span)| span.attributes).chain(records);
+    let sent: Vec<_> = lists.map(|list| attributes(&list)).collect();
+    assert_eq!(sent.len(), 3, "two spans and a record");
+    for sent in sent {
+        assert_eq!([&*sent["team"], &*sent["mcp.method.name"]], ["blue", "tools/call"]);
+    }
 }
 
 #[test]
@@ -541,8 +549,8 @@ fn what_may_pass_is_tried_again_and_arrives_once() {
     let second = taken.attempts[2].duration_since(taken.attempts[1]);
     assert!(second >= Duration::from_secs(1), "as the collector had asked: {second:?}");
     assert_eq!((ids(&taken).len(), taken.attempts.len()), (10, 5));
-    assert!(exporter.counts.is_up());
     exporter.finish();
+    assert!(exporter.counts.is_up());
     assert_eq!(exporter.counts.lost(), 0);
 }
 

@@ -10,12 +10,13 @@
 //! * A text that ends too early is treated like one with a gap at its end.
 
 use super::definition::ToolText;
-use super::digest;
+use super::digest::Digester;
 use super::draft::{Draft, Raw};
-use super::lexer::{Lexer, Token};
+use super::lexer::{Lexer, Token, Whole};
 use super::paths::{Keep, LONGEST_KEY, Place};
 use super::tail::Tail;
-use super::{Id, Kept, Member, Message, MessageId};
+use super::values::{digest_of, digested_as};
+use super::{Kept, Member, Message, MessageId};
 use crate::pipeline::limits::{Budget, Limits, Memo};
 
 /// What was found in one text.
@@ -36,23 +37,24 @@ pub struct Skimmed {
 #[derive(Debug)]
 pub struct Skim {
     bounds: Bounds,
-    lexer: Lexer,
+    pub(super) lexer: Lexer,
     /// The open objects and arrays that may hold kept members.
     path: Vec<Level>,
     /// Where the next value is, if it matters.
-    place: Option<Place>,
+    pub(super) place: Option<Place>,
     /// Nothing more of this text can be trusted.
     lost: bool,
     /// What was read is not JSON.
     malformed: bool,
-    message: Draft,
+    pub(super) message: Draft,
     raw: Option<Raw>,
     /// What a digest is made of.
     digested: Option<Raw>,
+    digester: Digester,
     /// The text of the tool that is being read.
-    tool: Option<ToolText>,
+    pub(super) tool: Option<ToolText>,
     tail: Tail,
-    found: Skimmed,
+    pub(super) found: Skimmed,
 }
 
 #[derive(Debug)]
@@ -99,6 +101,7 @@ impl Skim {
             message: Draft::new(),
             raw: None,
             digested: None,
+            digester: Digester::new(),
             tool: None,
             tail: Tail::default(),
             found: Skimmed::default(),
@@ -200,7 +203,7 @@ impl Skim {
     }
 
     /// A token that ends behind `end` of the pushed `bytes`.
-    fn token(&mut self, token: Token, bytes: &[u8], end: usize) {
+    fn token(&mut self, token: Token<'_>, bytes: &[u8], end: usize) {
         match token {
             Token::More => {}
             Token::Trailing => {
@@ -209,7 +212,7 @@ impl Skim {
             }
             Token::TooDeep => self.lose("nesting"),
             Token::Bad => self.refuse(),
-            Token::Key => self.key(end),
+            Token::Key(key) => self.key(key, end),
             Token::Object | Token::Array => self.open(token == Token::Object, end),
             Token::Close => {
                 match self.path.pop() {
@@ -222,7 +225,7 @@ impl Skim {
                 self.value_end(bytes, end);
             }
             Token::SkippedClose => self.value_end(bytes, end),
-            Token::String | Token::Number | Token::True | Token::False | Token::Null => {
+            Token::String(_) | Token::Number(_) | Token::True | Token::False | Token::Null => {
                 self.scalar(token);
                 self.value_end(bytes, end);
             }
@@ -240,8 +243,8 @@ impl Skim {
         }
     }
 
-    fn key(&mut self, end: usize) {
-        self.place = match (self.path.last(), self.lexer.key()) {
+    fn key(&mut self, key: Whole<'_>, end: usize) {
+        self.place = match (self.path.last(), self.lexer.bytes(key)) {
             (Some(Level::Object(place)), Some(key)) => place.member(key),
             _ => None,
         };
@@ -309,86 +312,11 @@ impl Skim {
         }
         if let Some(digested) = self.digested.take_if(|digested| digested.level() == self.path.len()) {
             let (member, bytes) = digested.into_bytes(bytes, end, self.bounds.digested_bytes);
-            if let Some(digest) = digest_of(member, &bytes) {
+            if let Some(digest) = digest_of(&mut self.digester, member, &bytes) {
                 self.message.keep(member, Kept::Digest(digest));
             }
         }
         self.next_place();
-    }
-
-    /// The value at `place` is an object or array.
-    fn structure(&mut self, place: Place, object: bool, end: usize) {
-        let message = &mut self.message.message;
-        match place.keep() {
-            Some(Keep::Version) => message.says_jsonrpc = false,
-            Some(Keep::Id) => message.id = MessageId::Absent,
-            Some(Keep::Method) => message.method = None,
-            Some(Keep::Params) => message.params_are_object = object,
-            Some(Keep::Result) => message.has_result = true,
-            Some(Keep::Error) => message.has_error = object,
-            Some(Keep::Member(member)) => self.member(member, Kept::Structure),
-            Some(Keep::Tool) if object => {
-                self.message.begin_tool();
-                self.tool = Some(ToolText::new(end.saturating_sub(1)));
-            }
-            Some(Keep::ToolName) => self.message.name_tool(None),
-            Some(Keep::Tool) | None => {}
-        }
-    }
-
-    /// The value at `self.place` is neither.
-    fn scalar(&mut self, token: Token) {
-        let Some(place) = self.place else { return };
-        if place == Place::MESSAGE {
-            return self.no_object();
-        }
-        let Some(keep) = place.keep() else { return };
-        let message = &mut self.message.message;
-        match keep {
-            Keep::Version => {
-                message.says_jsonrpc = token == Token::String && &*self.lexer.text() == "2.0";
-            }
-            Keep::Id => {
-                message.id = match token {
-                    Token::String => MessageId::Id(Id::String(self.lexer.text())),
-                    Token::Number => MessageId::Id(Id::Number(self.lexer.text())),
-                    Token::Null => MessageId::Null,
-                    _ => MessageId::Absent,
-                }
-            }
-            Keep::Method => message.method = (token == Token::String).then(|| self.lexer.text()),
-            Keep::Params => message.params_are_object = false,
-            Keep::Result => message.has_result = true,
-            Keep::Error => message.has_error = false,
-            Keep::ToolName => {
-                let name = (token == Token::String).then(|| self.lexer.text());
-                self.message.name_tool(name);
-            }
-            Keep::Tool => {}
-            Keep::Member(member) => {
-                let kept = match token {
-                    Token::String => Kept::String(self.lexer.text()),
-                    Token::Number => Kept::Number(self.lexer.text()),
-                    Token::True => Kept::Bool(true),
-                    Token::False => Kept::Bool(false),
-                    _ => Kept::Null,
-                };
-                self.member(member, kept);
-            }
-        }
-    }
-
-    fn member(&mut self, member: Member, kept: Kept) {
-        match member {
-            Member::Arguments | Member::Result => {}
-            _ if digested_as(member).is_some() => {} // its text is not kept
-            _ => self.message.keep(member, kept),
-        }
-    }
-
-    /// What should be a message is something else.
-    fn no_object(&mut self) {
-        self.found.fault.get_or_insert("no_object");
     }
 
     fn end_message(&mut self) {
@@ -406,35 +334,13 @@ impl Skim {
     }
 }
 
-/// Under which name a digest of this member is kept.
-const fn digested_as(member: Member) -> Option<Member> {
-    match member {
-        Member::Arguments => Some(Member::ArgumentsDigest),
-        Member::RequestState | Member::ResultState | Member::InputRequests | Member::InputResponses => {
-            Some(member)
-        }
-        _ => None,
-    }
-}
-
-fn digest_of(member: Member, json: &[u8]) -> Option<u64> {
-    match member {
-        Member::InputRequests | Member::InputResponses => digest::of_names(json),
-        // A long one was cut: its beginning stands for it.
-        Member::RequestState | Member::ResultState => {
-            digest::of_value(json).or_else(|| Some(digest::of_bytes(json)))
-        }
-        _ => digest::of_value(json),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
 
     use super::super::paths::{Keep, PATHS};
-    use super::{Id, Kept, Limits, Member, Message, MessageId, Skim, Skimmed};
-    use crate::pipeline::jsonrpc::{ListedTool, Shape};
+    use super::{Digester, Kept, Limits, Member, Message, MessageId, Skim, Skimmed, digest_of, digested_as};
+    use crate::pipeline::jsonrpc::{Id, ListedTool, Shape};
     use crate::pipeline::transport::tests::Random;
 
     fn skim() -> Skim {
@@ -717,8 +623,8 @@ mod tests {
                 };
             }
             for value in places {
-                if let Some(digested) = super::digested_as(*member) {
-                    let digest = super::digest_of(digested, value.to_string().as_bytes());
+                if let Some(digested) = digested_as(*member) {
+                    let digest = digest_of(&mut Digester::new(), digested, value.to_string().as_bytes());
                     message.members.extend(digest.map(|digest| (digested, Kept::Digest(digest))));
                     continue;
                 }

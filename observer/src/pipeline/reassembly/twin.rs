@@ -58,6 +58,13 @@ pub enum Medium {
     Tls(TlsLibrary),
 }
 
+impl Medium {
+    /// Whether requests may go on one such connection and their answers on another.
+    pub const fn may_be_a_wire(&self) -> bool {
+        matches!(self, Self::Pipe { .. } | Self::Unix)
+    }
+}
+
 /// Where a stream belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {

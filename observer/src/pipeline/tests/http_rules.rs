@@ -67,6 +67,16 @@ fn r8_in_the_stateless_era_a_broken_stream_is_a_cancellation() {
     assert_eq!(host.outcomes(), [("tools/call", Outcome::Cancelled)]);
 }
 
+#[test]
+fn r8_so_it_is_where_it_was_compressed() {
+    let mut host = two_connections();
+    host.ask(post(&call(1, "t"), "Mcp-Method: tools/call\r\nMCP-Protocol-Version: 2026-07-28\r\n"));
+    host.answer(STREAM.replace("\r\n\r\n", "\r\nContent-Encoding: gzip\r\n\r\n"));
+    host.close(CLIENT, 1);
+    host.pass(Duration::from_secs(1));
+    assert_eq!(host.outcomes(), [("tools/call", Outcome::Cancelled)]);
+}
+
 /// HTTP+SSE of 2024 where the stream was opened before the observer came: neither its head nor the endpoint was seen.
 #[test]
 fn r8_an_event_stream_that_was_open_before_is_found() {

@@ -108,6 +108,8 @@ pub enum Frame<'a> {
         last_byte: Mark,
         /// Whether it ended as its framing says (`false`: connection closed, or bytes lost).
         whole: bool,
+        /// Whether all that came of it could be decoded.
+        is_read: bool,
     },
     /// Bytes that are not of this framing; the cause is a counter's label.
     Fault(&'static str),

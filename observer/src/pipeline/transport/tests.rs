@@ -147,7 +147,7 @@ impl Frames for Recorder {
                 self.skim().finish();
                 "abort".to_owned()
             }
-            Frame::BodyEnd { last_byte, whole } => format!("body end {} {whole}", self.place(last_byte)),
+            Frame::BodyEnd { last_byte, whole, .. } => format!("body end {} {whole}", self.place(last_byte)),
             Frame::Fault(cause) => format!("fault {cause}"),
         };
         self.log.push(line);

@@ -101,7 +101,7 @@ impl Session {
             }
             Link::Http(http) if keeps_a_session => {
                 let id = format!("session-{}", self.number);
-                let span = http.body(stage, open.connection, &[&format!("Mcp-Session-Id: {id}")], &answer);
+                let span = http.body(stage, open.connection, &[("mcp-session-id", &id)], &answer);
                 http.session = Some(id);
                 if stage.random.one_in(2) {
                     http.listen(stage, &mut script.ports);
@@ -151,15 +151,15 @@ impl Session {
         }
         let text = if count == 1 { texts.remove(0) } else { format!("[{}]", texts.join(",")) };
         let truth = &script.calls[first];
-        let headers = match (self.modern, truth.method) {
-            (true, method) => format!("mcp-protocol-version: 2026-07-28\r\nmcp-method: {method}\r\n"),
-            (false, "initialize") => String::new(),
-            (false, _) => "mcp-protocol-version: 2025-11-25\r\n".into(),
+        let fields: &[(&str, &str)] = match (self.modern, truth.method) {
+            (true, method) => &[("mcp-protocol-version", "2026-07-28"), ("mcp-method", method)],
+            (false, "initialize") => &[],
+            (false, _) => &[("mcp-protocol-version", "2025-11-25")],
         };
         let stage = &mut script.stage;
         let (connection, span) = match &mut self.link {
             Link::Lines(channels) => (0, channels[side].write(stage, format!("{text}\n").as_bytes(), &text)),
-            Link::Http(http) if side == CLIENT => http.post(stage, &mut script.ports, &headers, &text),
+            Link::Http(http) if side == CLIENT => http.post(stage, &mut script.ports, fields, &text),
             Link::Http(http) => {
                 let connection = http.stream.expect("asked only where there is a stream");
                 (connection, http.event(stage, connection, &text))
@@ -236,7 +236,7 @@ impl Session {
             }
             Link::Http(http) if side == SERVER => {
                 http.read_down(stage, open.connection);
-                http.post_only(stage, &mut script.ports, "", &text)
+                http.post_only(stage, &mut script.ports, &text)
             }
             Link::Http(http) if Some(open.connection) == http.stream => {
                 http.event(stage, open.connection, &text)
@@ -334,7 +334,7 @@ impl Session {
                 channels[side].read_all(stage);
             }
             Link::Http(http) => {
-                http.post_only(stage, &mut script.ports, "", &text);
+                http.post_only(stage, &mut script.ports, &text);
             }
         }
     }

@@ -115,6 +115,7 @@ impl View {
             line.put_object("relay", |line| {
                 line.put("id", id(&relay.id));
                 line.put("time", self.time(relay.at));
+                line.put_known("certainty", relay.inferred.then_some("inferred"));
             });
         }
         self.hops(&mut line, &call.links.hops);
@@ -431,12 +432,12 @@ mod tests {
             transport: call().transport,
             duration: Some(Duration::from_millis(4)),
         };
-        let relay = Relay { at: Timestamp::default(), id: Id::Number("7".into()) };
+        let relay = Relay { at: Timestamp::default(), id: Id::Number("7".into()), inferred: true };
         let links = Links { rounds: Some(rounds), notifications: 2, relay: Some(relay), hops: vec![hop] };
         let shown = line_of(Call { links, ..call() }, false);
         for part in [
             r#""rounds":3,"logical_duration_ms":60000.0,"working_ms":1500.0,"notifications":2,"#,
-            r#""relay":{"id":7,"time":"2026-11-21T10:00:00.000000000Z"},"#,
+            r#""relay":{"id":7,"time":"2026-11-21T10:00:00.000000000Z","certainty":"inferred"},"#,
             r#""hops":[{"transport":"stdio","duration_ms":4.0,"server":{"name":"far"}}],"certainty""#,
         ] {
             assert!(shown.contains(part), "{part} in {shown}");

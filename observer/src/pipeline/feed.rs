@@ -76,7 +76,7 @@ impl Pipeline {
             EventBody::StreamClosed { stream } => self.close_stream(process, stream, at),
             EventBody::TlsBound { stream, socket } => self.bind_tls(stream, socket),
             EventBody::ProcessSeen(facts) => {
-                self.relays.see(process, facts.parent);
+                self.relays.see(process, &facts);
                 self.processes.see(process, *facts);
             }
             EventBody::ProcessExited { status } => self.end_process(process, at, status),

@@ -3,6 +3,10 @@
 //!
 //! A hop passes on a call when it is asked by the process that was asked that call, or by a descendant of it, while
 //! that call is open, with the same method, subject and arguments. A gateway may put something in front of names.
+//!
+//! A container's pipes may be held by a process that nothing ties to the command that it does it for: `conmon` loses
+//! its parent, and talks to `podman` where nobody reads along. Such a hop is inferred, from the same id too, and only if
+//! a single open call can be meant.
 
 use std::collections::VecDeque;
 
@@ -10,7 +14,7 @@ use super::Pipeline;
 use super::completion::Ended;
 use super::connection::Label;
 use super::health::Stage;
-use super::input::ProcessId;
+use super::input::{ProcessFacts, ProcessId};
 use super::limits::Table;
 use super::mcp::meta::Subject;
 use super::observation::{Call, Hop, Relay};
@@ -20,6 +24,10 @@ use super::reassembly::twin::{ConnectionId, End};
 
 /// Generations between the process that was asked and the one that asks on.
 const ANCESTORS: usize = 8;
+/// Programs that pass their input and output on to a container.
+const COMMANDS: [&str; 4] = ["ctr", "docker", "nerdctl", "podman"];
+/// Programs that hold a container's pipes.
+const HOLDERS: [&str; 4] = ["conmon", "conmonrs", "containerd-shim", "containerd-shim-runc-v2"];
 
 /// What is needed to see that a call passes on another.
 #[derive(Debug)]
@@ -32,9 +40,17 @@ pub(super) struct Relays {
     asked_processes: Table<u32, bool>,
     /// Processes by their parents.
     parents: Table<u32, u32>,
+    /// Processes that pass on to containers, and those that hold containers' pipes.
+    part_of_containers: Table<u32, Part>,
     /// Hops that have ended, by the open call that they pass on.
     hops: Table<CallId, Vec<Hop>>,
     each: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    Command,
+    Holder,
 }
 
 impl Relays {
@@ -44,14 +60,29 @@ impl Relays {
             asked: Table::new(calls),
             asked_processes: Table::new(processes),
             parents: Table::new(processes),
+            part_of_containers: Table::new(processes),
             hops: Table::new(calls),
             each,
         }
     }
 
-    /// `parent` is the parent of `process`.
-    pub(super) fn see(&mut self, process: ProcessId, parent: u32) {
-        let _ = self.parents.insert(process.pid, parent);
+    /// Facts of a process, which may be another program by now.
+    pub(super) fn see(&mut self, process: ProcessId, facts: &ProcessFacts) {
+        let _ = self.parents.insert(process.pid, facts.parent);
+        let name = facts.exe.rsplit('/').next().unwrap_or_default();
+        let part = if COMMANDS.contains(&name) {
+            Part::Command
+        } else if HOLDERS.contains(&name) {
+            Part::Holder
+        } else {
+            self.part_of_containers.remove(&process.pid);
+            return;
+        };
+        let _ = self.part_of_containers.insert(process.pid, part);
+    }
+
+    fn is(&self, part: Part, process: ProcessId) -> bool {
+        self.part_of_containers.value(&process.pid) == Some(&part)
     }
 
     /// A process and its ancestors, as far as a relay's helpers are nested.
@@ -85,11 +116,15 @@ impl Pipeline {
         asker.into_iter().for_each(|asker| self.expect_hops_by(asker, id));
         let Some(call) = self.calls.call(id) else { return };
         let outer = asker.and_then(|asker| self.passed_on(call, asker, asked));
+        let outer = outer.or_else(|| asker.and_then(|asker| self.passed_into_container(call, asker)));
         if let Some(asked) = asked.filter(|asked| Some(*asked) != asker) {
             match self.relays.asked_processes.value(&asked.pid) {
                 Some(true) => self.keep_asked(id, asked.pid),
                 Some(false) => {}
                 None => drop(self.relays.asked_processes.insert(asked.pid, false)),
+            }
+            if self.relays.is(Part::Command, asked) {
+                self.relays.add(same(call), id, |open| self.calls.call(*open).is_some());
             }
         }
         if let Some(outer) = &outer
@@ -135,7 +170,7 @@ impl Pipeline {
         let relayed = open.relayed.as_ref()?;
         let outer = self.calls.call(relayed.call);
         let is_shown = outer.is_none_or(|outer| self.label(outer.connection) == Label::Mcp);
-        is_shown.then(|| Relay { at: relayed.at, id: relayed.id.clone() })
+        is_shown.then(|| Relay { at: relayed.at, id: relayed.id.clone(), inferred: relayed.inferred })
     }
 
     /// The hops of a call that ends.
@@ -170,12 +205,20 @@ impl Pipeline {
                 .filter(|outer| agree(outer, inner))
                 .filter(leads_on)
                 .min_by_key(|outer| (outer.hops, outer.number))?;
-            Some(Relayed {
-                call: outer.number,
-                at: outer.sent_at.unwrap_or(outer.first_byte.at),
-                id: outer.id.clone(),
-            })
+            Some(relayed(outer, false))
         })
+    }
+
+    /// The only open call of a container's command that a request of a holder of pipes can pass on.
+    fn passed_into_container(&self, inner: &OpenCall, asker: ProcessId) -> Option<Relayed> {
+        if !self.relays.is(Part::Holder, asker) {
+            return None;
+        }
+        let known = self.relays.asked.value(&same(inner))?.iter();
+        let open = known.filter_map(|call| self.calls.call(*call));
+        let mut meant = open.filter(|outer| outer.hops == 0 && outer.id == inner.id && agree(outer, inner));
+        let outer = meant.next()?;
+        meant.next().is_none().then(|| relayed(outer, true))
     }
 
     fn process_at(&self, id: ConnectionId, end: End) -> Option<ProcessId> {
@@ -188,6 +231,16 @@ impl Pipeline {
             self.connections.value(&place.connection)?.process(on_socket)
         })
     }
+}
+
+fn relayed(outer: &OpenCall, inferred: bool) -> Relayed {
+    let at = outer.sent_at.unwrap_or(outer.first_byte.at);
+    Relayed { call: outer.number, at, id: outer.id.clone(), inferred }
+}
+
+/// Under which calls of a container's command are kept, whatever its process: by all that is the same in a copy.
+fn same(call: &OpenCall) -> u64 {
+    hash(&(&call.method, call.direction, &call.id, name(call), call.ties.arguments))
 }
 
 /// Under which calls that are asked of a process are kept: by their subject, and by their arguments.

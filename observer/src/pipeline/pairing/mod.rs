@@ -38,6 +38,8 @@ pub struct Relayed {
     pub at: Timestamp,
     /// Its JSON-RPC id.
     pub id: Id,
+    /// No process ties them: they are the same in all that they say.
+    pub inferred: bool,
 }
 
 /// A request that has no answer yet. It goes through many hands, and is large: mostly it is in a box.

@@ -88,9 +88,14 @@ pub fn check<F>(input: &[u8], new: impl Fn() -> F, push: impl Fn(&mut F, Piece<'
     };
     let nothing = (usize::MAX, usize::MAX);
     let whole = read(&[], nothing);
-    assert_eq!(read(&[first, second], nothing), whole, "cut at {first} and {second}");
     let single: Vec<usize> = (0..bytes.len()).collect();
-    assert_eq!(read(&single, nothing), whole, "byte by byte");
+    for (cuts, how) in [(&[first, second][..], "cut in two places"), (&single, "byte by byte")] {
+        let other = read(cuts, nothing);
+        // What comes out of a compressed body has its place where the decoder had read enough: that depends on the
+        // cuts. The target `bodies` compares the texts.
+        let is_compressed = whole.iter().chain(&other).any(|frame| frame.contains("(ContentEncoding, "));
+        assert!(is_compressed || other == whole, "{how} ({first}, {second}):\n{whole:#?}\nnot\n{other:#?}");
+    }
     read(&[], (first.min(second), first.max(second)));
 }
 

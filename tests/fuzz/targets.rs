@@ -1,16 +1,11 @@
-//! The fuzz targets as functions: under the fuzzer any bytes, in every ordinary run of the tests the corpus.
+//! The fuzz targets for framings and texts as functions: under the fuzzer any bytes, in every ordinary run of the tests the corpus.
 
-use mcp_observer::pipeline::input::Input;
 use mcp_observer::pipeline::jsonrpc::skim::Skim;
 use mcp_observer::pipeline::limits::Limits;
-use mcp_observer::pipeline::time::Timestamp;
 use mcp_observer::pipeline::transport::http1::{Requests, Responses};
 use mcp_observer::pipeline::transport::http2::Http2;
 use mcp_observer::pipeline::transport::stdio::Lines;
 use mcp_observer::pipeline::transport::websocket::Messages;
-use mcp_observer::pipeline::{Pipeline, Settings};
-use observer_common::process::ProcessKey;
-use observer_common::record::{LAYOUT, RecordHeader, RecordKind};
 use serde_json::Value;
 
 use super::laws;
@@ -122,46 +117,4 @@ pub fn websocket(input: &[u8]) {
     };
     let whole = texts(&[]);
     assert!(whole.is_none() || texts(&(0..compressed.len()).collect::<Vec<_>>()) == whole);
-}
-
-/// The whole pipeline under any records: two pipes and a TCP connection whose bytes are read, lost and cut.
-pub fn pipeline(input: &[u8]) {
-    let mut pipeline = Pipeline::new(Settings { payloads: true, ..Settings::default() });
-    let mut positions = [[0u64; 2]; 4];
-    let mut rest = input;
-    let mut at = 1;
-    while let [how, count, tail @ ..] = rest {
-        let (payload, behind) = tail.split_at(usize::from(*count).min(tail.len()));
-        rest = behind;
-        at += u64::from(*how) << (how % 32);
-        let stream = usize::from(how % 4);
-        let kind = match how / 4 % 8 {
-            0 | 1 => RecordKind::Sent as u16,
-            2..=4 => RecordKind::Received as u16,
-            5 => RecordKind::StreamOpened as u16,
-            6 => RecordKind::Time as u16,
-            _ => u16::from(*count % 16),
-        };
-        let way = usize::from(kind == RecordKind::Received as u16);
-        let lost = if how & 0x80 == 0 { 0 } else { 7 };
-        let header = RecordHeader {
-            layout: LAYOUT,
-            kind,
-            payload_len: payload.len() as u32,
-            moved_len: payload.len() as u32 + lost,
-            cpu: 0,
-            at_ns: at,
-            position: positions[stream][way],
-            process: ProcessKey { pid: 1 + stream as u32 / 2, tid: 0, started_ns: 1 },
-            stream: stream as u64,
-        };
-        positions[stream][way] += u64::from(header.moved_len) + u64::from(lost);
-        if let Ok(input) = Input::decode(&header, payload) {
-            pipeline.feed(input);
-        }
-        while pipeline.next().is_some() {}
-        while pipeline.next_verdict().is_some() {}
-    }
-    pipeline.finish(Timestamp::from_nanos(at + 1));
-    while pipeline.next().is_some() {}
 }

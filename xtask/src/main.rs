@@ -5,6 +5,7 @@ mod bench;
 mod check;
 mod demo;
 mod fixtures;
+mod fuzz;
 mod process;
 mod setup;
 mod test;
@@ -39,6 +40,8 @@ enum Task {
     Check(check::Arguments),
     /// Records what the official SDKs say as fixtures for the replay tests
     Fixtures(fixtures::Arguments),
+    /// Searches for bytes that break what must hold for any, in `tests/fuzz`
+    Fuzz(fuzz::Arguments),
     /// Checks the house rules on every file that git knows
     Tidy,
     /// Runs a command on another kernel, in a guest
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Check(arguments) => check::run(&arguments),
         Task::Fixtures(arguments) => fixtures::run(&arguments),
+        Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Tidy => tidy::run(),
         Task::Vm(arguments) => vm::run(&arguments),
     };

@@ -6,7 +6,6 @@ use super::Pipeline;
 use super::connection::{Connection, Label};
 use super::health::Stage;
 use super::jsonrpc::{Member, Message, MessageId};
-use super::mcp::session::Declared;
 use super::mcp::span_facts::SpanFacts;
 use super::mcp::ties::{AnswerTies, RequestTies};
 use super::observation::{
@@ -122,7 +121,7 @@ impl Pipeline {
     }
 
     /// A call ends without an answer.
-    pub(super) fn end_unanswered(&mut self, open: OpenCall, outcome: Outcome) {
+    pub(super) fn end_unanswered(&mut self, open: Box<OpenCall>, outcome: Outcome) {
         let certainty = match (open.whole, open.inferred) {
             (true, _) => Certainty::Whole,
             (false, false) => Certainty::TimesOnly,
@@ -133,7 +132,7 @@ impl Pipeline {
     }
 
     /// A call ends because its connection had to go.
-    pub(super) fn end_without_connection(&mut self, connection: &Connection, open: OpenCall) {
+    pub(super) fn end_without_connection(&mut self, connection: &Connection, open: Box<OpenCall>) {
         if connection.label == Label::Mcp {
             let parties = [self.peer_of(connection, End::A), self.peer_of(connection, End::B)];
             let outcome = open.outcome_without_answer(Outcome::Abandoned);
@@ -147,7 +146,7 @@ impl Pipeline {
 
     fn complete(
         &mut self,
-        open: OpenCall,
+        open: Box<OpenCall>,
         answer: Option<(ConnectionId, End, &Envelope)>,
         message: Option<&Message>,
         end: Ending,
@@ -180,7 +179,7 @@ impl Pipeline {
 
     fn build(
         &self,
-        open: OpenCall,
+        open: Box<OpenCall>,
         answer: Option<(ConnectionId, End, &Envelope)>,
         message: Option<&Message>,
         end: &Ending,
@@ -292,6 +291,13 @@ impl Pipeline {
     pub(super) fn show(&mut self, mut ended: Ended) {
         self.link_rounds(&mut ended);
         self.tell_hop(&ended);
+        for process in
+            [&ended.call.client, &ended.call.server].into_iter().filter_map(|it| it.process.as_ref())
+        {
+            if process.home.is_inherited {
+                self.health.shed(Stage::Input, "process_gone");
+            }
+        }
         let task =
             (ended.call.outcome == Outcome::Task || ended.request.task.is_some()).then(|| ended.clone());
         self.observations.push_back(Observation::Call(ended.call));
@@ -321,14 +327,14 @@ impl Pipeline {
         }
         let initialize = &*open.method == "initialize" && answer.message.has_result;
         let session = open.session;
-        let mut server = Declared::default();
+        let mut heard_on = open.connection;
         for id in [Some(open.connection), (answer.connection != open.connection).then_some(answer.connection)]
             .into_iter()
             .flatten()
         {
             if let Some(connection) = self.connections.value_mut(&id) {
                 connection.parties.hear_answer(answer.message);
-                server = connection.parties.server.clone();
+                heard_on = id;
             }
         }
         if let Some(session) = session.and_then(|session| self.sessions.value_mut(&session)) {
@@ -341,7 +347,7 @@ impl Pipeline {
         if let Some(process) = asked
             && self.label(open.connection) == Label::Mcp
         {
-            self.greet_server(open, process, server);
+            self.greet_server(open, process, heard_on);
         }
         match session {
             _ if !initialize => {}

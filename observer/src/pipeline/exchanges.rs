@@ -88,13 +88,22 @@ impl Pipeline {
         let Some(connection) = self.connections.value_mut(&id) else { return };
         match protocol {
             Protocol::Http2 => connection.exchanges.upgrade(),
-            Protocol::WebSocket(_) => {
-                connection.exchanges.end();
-                connection.upgraded = true;
-            }
+            Protocol::WebSocket(_) | Protocol::Attached => drop(connection.exchanges.end()),
         }
         if let Some(reader) = &mut connection.way_mut(to.other()).reader {
             reader.upgrade(protocol);
+        }
+        match protocol {
+            Protocol::Http2 => {}
+            Protocol::WebSocket(_) => self.upgrade_to(id, Transport::WebSocket),
+            Protocol::Attached => self.upgrade_to(id, Transport::Stdio),
+        }
+    }
+
+    /// A connection that began as HTTP carries messages in another way from now on.
+    pub(super) fn upgrade_to(&mut self, id: ConnectionId, transport: Transport) {
+        if let Some(connection) = self.connections.value_mut(&id) {
+            connection.upgraded = Some(transport);
         }
     }
 

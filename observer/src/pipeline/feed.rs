@@ -12,7 +12,7 @@ use super::reassembly::stream::Moved;
 use super::reassembly::twin::{ConnectionId, End, Place};
 use super::reassembly::{Mark, Piece};
 use super::time::Timestamp;
-use super::transport::Carrier;
+use super::transport::{Carrier, Transport};
 
 /// Streams with MCP that are passed over in one search for one without.
 const MOST_PASSED_OVER: usize = 64;
@@ -76,7 +76,7 @@ impl Pipeline {
             EventBody::StreamClosed { stream } => self.close_stream(process, stream, at),
             EventBody::TlsBound { stream, socket } => self.bind_tls(stream, socket),
             EventBody::ProcessSeen(facts) => {
-                self.relays.see(process, facts.parent);
+                self.relays.see(process, &facts);
                 self.processes.see(process, *facts);
             }
             EventBody::ProcessExited { status } => self.end_process(process, at, status),
@@ -251,17 +251,22 @@ impl Pipeline {
                 reader.push(piece, limits, lines, &mut found);
             }
         });
-        torn.into_iter().for_each(|found| self.tear(id, to, found));
-        self.note_holes(id, holes);
+        let (kind, is_long_unread) =
+            (way.kind(), way.unread > limits.unread_bytes.min(limits.unread_message_bytes));
+        if holes.0 > 0 {
+            torn.into_iter().for_each(|found| self.tear(id, to, found));
+            self.note_holes(id, holes);
+        }
         if restarted {
             self.restart_exchanges(id, to);
         }
-        let kind = self.connections.value(&id).map_or(Kind::Unknown, |connection| connection.way(to).kind());
         for found in found.drain(..) {
             self.take_found(id, to, kind, found);
         }
         self.found = found;
-        self.judge(id, to);
+        if is_long_unread {
+            self.judge(id, to);
+        }
     }
 
     pub(super) fn take_found(&mut self, id: ConnectionId, to: End, kind: Kind, found: Found) {
@@ -298,11 +303,13 @@ impl Pipeline {
                 }
             }
             Found::Text(envelope, messages) => {
-                let kind = if envelope.carrier == Carrier::WebSocketMessage {
-                    self.connections.value_mut(&id).into_iter().for_each(|joined| joined.upgraded = true);
-                    Kind::Lines
-                } else {
-                    kind
+                let kind = match envelope.carrier {
+                    Carrier::WebSocketMessage => {
+                        self.upgrade_to(id, Transport::WebSocket);
+                        Kind::Lines
+                    }
+                    Carrier::StdioLine => Kind::Lines,
+                    Carrier::HttpBody | Carrier::SseEvent { .. } => kind,
                 };
                 for message in messages {
                     match kind {
@@ -333,72 +340,6 @@ impl Pipeline {
     fn restart_way(&mut self, id: ConnectionId, to: End) {
         if let Some(connection) = self.connections.value_mut(&id) {
             connection.way_mut(to).restart();
-        }
-    }
-
-    /// Decides whether a connection without MCP is worth reading on.
-    fn judge(&mut self, id: ConnectionId, to: End) {
-        let limits = &self.settings.limits;
-        let Some(connection) = self.connections.value_mut(&id) else { return };
-        let way = connection.way_mut(to);
-        let in_text = way.reader.as_ref().is_some_and(|reader| reader.in_text());
-        let limit = if in_text { limits.unread_message_bytes } else { limits.unread_bytes };
-        if way.unread > limit {
-            way.unread = 0;
-            if connection.label != Label::Mcp {
-                self.ignore(id);
-            }
-        }
-    }
-
-    /// What is known of whether a connection carries MCP.
-    pub(super) fn label(&self, id: ConnectionId) -> Label {
-        self.connections.value(&id).map_or(Label::Unknown, |connection| connection.label)
-    }
-
-    /// It is now known whether a connection carries MCP.
-    pub(super) fn set_label(&mut self, id: ConnectionId, label: Label) {
-        let Some(connection) = self.connections.value_mut(&id) else { return };
-        if connection.label == label {
-            return;
-        }
-        connection.label = label;
-        let unproven = std::mem::take(&mut connection.unproven);
-        let orphans = std::mem::take(&mut connection.orphans);
-        match label {
-            Label::Mcp => {
-                (0..orphans).for_each(|_| self.health.fault(Stage::Pairing, "answer_without_request"));
-                self.count_early_holes(id);
-                self.give_verdict(id, Verdict::Capture);
-                for call in unproven {
-                    self.show(call);
-                }
-            }
-            Label::Other => {
-                let calls = std::mem::take(&mut connection.calls);
-                for call in calls {
-                    self.calls.close(call);
-                }
-                self.give_verdict(id, Verdict::Ignore);
-            }
-            Label::Unknown => {}
-        }
-    }
-
-    /// Nothing of interest is on this connection, as far as it was read.
-    pub(super) fn ignore(&mut self, id: ConnectionId) {
-        if self.label(id) != Label::Mcp {
-            self.give_verdict(id, Verdict::Ignore);
-        }
-    }
-
-    fn give_verdict(&mut self, id: ConnectionId, verdict: Verdict) {
-        if let Some(connection) = self.connections.value_mut(&id) {
-            connection.verdict = Some(verdict);
-            if verdict == Verdict::Ignore {
-                connection.ways.iter_mut().for_each(|way| way.may_skip = true);
-            }
-            self.verdicts.extend(connection.streams.iter().map(|stream| (*stream, verdict)));
         }
     }
 

@@ -152,7 +152,13 @@ impl Pipeline {
     }
 
     /// A message in the body of a request, towards the server at `to`.
-    pub(super) fn take_posted(&mut self, id: ConnectionId, to: End, envelope: &Envelope, message: Message) {
+    pub(super) fn take_posted(
+        &mut self,
+        id: ConnectionId,
+        to: End,
+        envelope: &Envelope,
+        mut message: Message,
+    ) {
         if !self.weigh(id, to, &message) {
             return;
         }
@@ -176,7 +182,8 @@ impl Pipeline {
         match message.shape() {
             Shape::Request => {
                 let direction = CallDirection::ClientToServer;
-                let Some(mut call) = self.open_call(id, to, envelope, &message, direction, transport) else {
+                let Some(mut call) = self.open_call(id, to, envelope, &mut message, direction, transport)
+                else {
                     return;
                 };
                 call.exchange = Some(number);
@@ -242,7 +249,7 @@ impl Pipeline {
         self.note_replied(id);
     }
 
-    fn read_reply(&mut self, id: ConnectionId, to: End, envelope: &Envelope, message: Message) {
+    fn read_reply(&mut self, id: ConnectionId, to: End, envelope: &Envelope, mut message: Message) {
         if !self.weigh(id, to, &message) {
             return;
         }
@@ -286,7 +293,7 @@ impl Pipeline {
                     (None, _) => {}
                 }
             }
-            Shape::Request => self.ask_client(id, to, envelope, &message, number, session),
+            Shape::Request => self.ask_client(id, to, envelope, &mut message, number, session),
             Shape::Notification => {
                 let receivers: Vec<_> = asked_by_client.collect();
                 let senders: Vec<_> = server_scope(session).into_iter().collect();
@@ -302,7 +309,7 @@ impl Pipeline {
         id: ConnectionId,
         to: End,
         envelope: &Envelope,
-        message: &Message,
+        message: &mut Message,
         exchange: Option<u64>,
         session: Option<u64>,
     ) {

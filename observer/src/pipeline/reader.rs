@@ -8,6 +8,7 @@ use super::jsonrpc::skim::Skim;
 use super::limits::Limits;
 use super::reassembly::{Mark, Piece};
 use super::time::Timestamp;
+use super::transport::attached::Output;
 use super::transport::http1::{Requests, Responses};
 use super::transport::http2::Http2;
 use super::transport::recognise::{Guess, LONGEST_START, recognise};
@@ -44,7 +45,7 @@ pub enum Found {
     /// The head of a response.
     Response(Box<ResponseHead>),
     /// A message text with its messages: one, or those of a batch.
-    Text(Box<Envelope>, Vec<Message>),
+    Text(Envelope, Vec<Message>),
     /// The address that an `endpoint` event names.
     Endpoint(Box<str>),
     /// An HTTP body is over.
@@ -72,6 +73,7 @@ enum Framing {
     Responses(Box<Responses>),
     Http2(Box<Http2>),
     WebSocket(Box<Messages>),
+    Attached(Box<Output>),
 }
 
 /// The beginning of a flow.
@@ -145,7 +147,7 @@ impl Reader {
     pub fn kind(&self) -> Kind {
         match &self.framing {
             Framing::Unknown(_) => Kind::Unknown,
-            Framing::Lines(_) | Framing::WebSocket(_) => Kind::Lines,
+            Framing::Lines(_) | Framing::WebSocket(_) | Framing::Attached(_) => Kind::Lines,
             Framing::Requests(_) => Kind::Requests,
             Framing::Responses(_) => Kind::Responses,
             Framing::Http2(http2) => match http2.is_requests() {
@@ -200,6 +202,7 @@ impl Reader {
             Guess::Lines => Framing::Lines(Box::new(Lines::new(limits))),
             Guess::Requests => Framing::Requests(Box::new(Requests::new(limits))),
             Guess::Responses => Framing::Responses(Box::new(Responses::new(limits))),
+            Guess::Attached => Framing::Attached(Box::new(Output::new(limits))),
             Guess::WebSocket => Framing::WebSocket(Box::new(Messages::joined(limits))),
             Guess::Http2Server if first.gap.is_none() => Framing::Http2(Box::new(Http2::responses(limits))),
             Guess::Http2Server | Guess::Http2 => Framing::Http2(Box::new(Http2::joined(limits))),
@@ -222,6 +225,7 @@ impl Reader {
             Framing::Responses(framing) => framing.push(piece, &mut sink),
             Framing::Http2(framing) => framing.push(piece, &mut sink),
             Framing::WebSocket(framing) => framing.push(piece, &mut sink),
+            Framing::Attached(framing) => framing.push(piece, &mut sink),
         }
     }
 
@@ -231,7 +235,7 @@ impl Reader {
             Framing::Requests(framing) => framing.forget_stream(stream),
             Framing::Responses(framing) => framing.forget_stream(stream),
             Framing::Http2(framing) => framing.forget(stream),
-            Framing::Unknown(_) | Framing::Lines(_) | Framing::WebSocket(_) => {}
+            Framing::Unknown(_) | Framing::Lines(_) | Framing::WebSocket(_) | Framing::Attached(_) => {}
         }
         if self.parked.current == stream {
             self.text.reset();
@@ -333,7 +337,7 @@ impl Text {
             let is_cut = skimmed.fault == Some("cut") && !self.is_given_up;
             let end_unseen = is_cut || self.ends_in_hole || self.has_hole && ends_by_itself;
             let envelope = Envelope { first_byte, last_byte, carrier, bytes: self.bytes, end_unseen };
-            out.push(Found::Text(Box::new(envelope), skimmed.messages));
+            out.push(Found::Text(envelope, skimmed.messages));
         }
         self.forget_content();
     }

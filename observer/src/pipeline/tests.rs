@@ -1,5 +1,6 @@
 //! What comes out when known bytes go in: stdio, HTTP and TLS, with losses and look-alikes.
 
+mod attached;
 mod ends;
 mod facts;
 mod holes;

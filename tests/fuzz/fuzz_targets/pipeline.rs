@@ -3,4 +3,4 @@
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|input: &[u8]| fuzz::targets::pipeline(input));
+fuzz_target!(|input: &[u8]| fuzz::records::pipeline(input));

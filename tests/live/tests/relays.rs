@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use live::containers::Host;
 use live::observer::Observer;
 use live::programs::programs;
 use peers::install::install_relays;
@@ -82,6 +83,38 @@ fn three_hops_are_one_call() -> Result<()> {
     let gateway = Gateway::start("streamableHttp")?;
     let remote = mcp_remote(gateway.port)?;
     passes_on(|steps| Running::start(&mut stdio_client(steps, &remote)?)?.finish(), 2, "stdio")
+}
+
+#[test]
+fn into_a_container_of_docker() -> Result<()> {
+    let mut host = Host::with(IN_CONTAINER.0)?;
+    host.start_docker()?;
+    // The command, its daemon, and what holds the container's pipes.
+    into_container(&host.with_docker("relayed", &program(), &[IN_CONTAINER.1])?, 3)
+}
+
+#[test]
+fn into_a_container_of_containerd() -> Result<()> {
+    let mut host = Host::with(IN_CONTAINER.0)?;
+    host.start_containerd()?;
+    into_container(&host.with_containerd("relayed", &program(), &[IN_CONTAINER.1]), 2)
+}
+
+#[test]
+fn into_a_container_of_podman() -> Result<()> {
+    let host = Host::with(IN_CONTAINER.0)?;
+    into_container(&host.with_podman("relayed", &program(), &[IN_CONTAINER.1])?, 1)
+}
+
+/// What runs in the container.
+const IN_CONTAINER: (&str, &str) = ("peer-server", "stdio");
+
+fn program() -> String {
+    format!("/bin/{}", IN_CONTAINER.0)
+}
+
+fn into_container(command: &Command, relays: usize) -> Result<()> {
+    passes_on(|steps| Running::start(&mut stdio_client(steps, command)?)?.finish(), relays, "stdio")
 }
 
 /// Lets a client ask through so many relays: each of its calls is one, with as many hops.

@@ -2,6 +2,8 @@
 
 #[path = "../../fuzz/laws.rs"]
 mod laws;
+#[path = "../../fuzz/records.rs"]
+mod records;
 #[path = "../../fuzz/targets.rs"]
 mod targets;
 
@@ -14,7 +16,8 @@ const TARGETS: &[Target] = &[
     ("bodies", targets::bodies),
     ("http1", targets::http1),
     ("http2", targets::http2),
-    ("pipeline", targets::pipeline),
+    ("pipeline", records::pipeline),
+    ("record", records::record),
     ("skim", targets::skim),
     ("sse", targets::sse),
     ("stdio", targets::stdio),

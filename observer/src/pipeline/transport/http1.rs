@@ -7,12 +7,14 @@
 
 use std::collections::VecDeque;
 
+use super::attached::Output;
 use super::body::{Body, Content, Framing, Progress};
 use super::chunked::Chunks;
 use super::cursor::Cursor;
 use super::head::{self, Delimiters};
 use super::http2::Http2;
 use super::resync::{self, Head, Side, Window};
+use super::stdio::Lines;
 use super::upgrade::protocol;
 use super::websocket::Messages;
 use super::{Field, Fields, Frame, Frames, Protocol};
@@ -103,7 +105,7 @@ pub(super) struct Flow {
 ///               | head: as from Head
 ///                `- chunk of an event stream: Body
 /// ```
-/// From `Head`, `Http2`, `WebSocket` and `Stopped` are reached when the connection changes to another protocol.
+/// From `Head`, all others are reached when the connection changes to another protocol.
 #[derive(Debug)]
 pub(super) enum State {
     Head,
@@ -118,6 +120,8 @@ pub(super) enum State {
     Body(Body),
     Http2(Box<Http2>),
     WebSocket(Box<Messages>),
+    Input(Box<Lines>),
+    Output(Box<Output>),
     Stopped,
 }
 
@@ -154,6 +158,8 @@ impl Flow {
         match &mut self.state {
             State::Http2(http2) => return http2.push(piece, out),
             State::WebSocket(messages) => return messages.push(piece, out),
+            State::Input(lines) => return lines.push(piece, out),
+            State::Output(output) => return output.push(piece, out),
             State::Head | State::Search { .. } | State::Body(_) | State::Stopped => {}
         }
         match piece {
@@ -179,6 +185,8 @@ impl Flow {
             },
             State::Http2(http2) => http2.read(cursor, out),
             State::WebSocket(messages) => messages.read(cursor, out),
+            State::Input(lines) => lines.read(cursor, out),
+            State::Output(output) => output.read(cursor, out),
             State::Stopped => {
                 cursor.take(usize::MAX);
             }
@@ -356,7 +364,7 @@ impl Flow {
                 (*found, *aligned) = (false, true);
                 self.window.clear();
             }
-            State::Http2(_) | State::WebSocket(_) | State::Stopped => {}
+            State::Http2(_) | State::WebSocket(_) | State::Input(_) | State::Output(_) | State::Stopped => {}
         }
     }
 
@@ -366,7 +374,13 @@ impl Flow {
             State::Body(mut body) => body.cut(out),
             State::Search { stream: Some(mut body), .. } => body.give_up(out),
             State::Head if !self.window.bytes().is_empty() => out.frame(Frame::Fault("head_cut")),
-            State::Head | State::Search { .. } | State::Http2(_) | State::WebSocket(_) | State::Stopped => {}
+            State::Head
+            | State::Search { .. }
+            | State::Http2(_)
+            | State::WebSocket(_)
+            | State::Input(_)
+            | State::Output(_)
+            | State::Stopped => {}
         }
         self.window.clear();
         self.expected.clear();
@@ -385,7 +399,12 @@ impl Flow {
                 None
             }
             State::Search { stream, .. } => stream,
-            State::Head | State::Http2(_) | State::WebSocket(_) | State::Stopped => None,
+            State::Head
+            | State::Http2(_)
+            | State::WebSocket(_)
+            | State::Input(_)
+            | State::Output(_)
+            | State::Stopped => None,
         };
         out.frame(Frame::Fault(cause));
         // Which request the next response answers is not known either.
@@ -600,7 +619,7 @@ mod tests {
     fn another_protocol_is_left_alone() {
         let ping = json(PING);
         assert_eq!(
-            found(&format!("HTTP/1.1 101 Switching Protocols\r\nUpgrade: tcp\r\n\r\n{ping}")),
+            found(&format!("HTTP/1.1 101 Switching Protocols\r\nUpgrade: ssh\r\n\r\n{ping}")),
             ["response 101", "fault upgraded"]
         );
         let preface = format!("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n{}", session());

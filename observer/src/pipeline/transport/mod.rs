@@ -19,10 +19,12 @@
 //! | `upgraded` | the connection left HTTP: all that follows is skipped |
 //! | `http2_resync` | bytes lost between the frames of HTTP/2, or a connection joined there: the next frame is searched |
 //! | `websocket_resync` | the same for the messages of WebSocket |
+//! | `attached_resync` | the same for the frames of a container's output |
 //! | `hpack` | compressed headers that cannot be read: they are known in part from here on |
 //! | `stream_limit` | too many streams at once: the oldest is given up |
 //! | `pipeline_limit` | too many requests without responses: methods of the oldest are forgotten |
 
+pub mod attached;
 pub mod authorization;
 mod body;
 mod chunked;
@@ -120,6 +122,8 @@ pub enum Protocol {
     Http2,
     /// WebSocket.
     WebSocket(Option<websocket::Compression>),
+    /// Lines, which are a container's input and output.
+    Attached,
 }
 
 /// Takes what a framing finds.

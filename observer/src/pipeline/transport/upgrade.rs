@@ -1,8 +1,10 @@
 //! When a connection that began as HTTP/1 changes to another protocol, or keeps back what it announced.
 
+use super::attached::Output;
 use super::http1::{Flow, State};
 use super::http2::Http2;
 use super::resync::Side;
+use super::stdio::Lines;
 use super::websocket::{Compression, Messages};
 use super::{Field, Fields, Frame, Frames, Protocol};
 
@@ -58,6 +60,8 @@ impl Flow {
             (Protocol::WebSocket(compression), Side::Responses) => {
                 State::WebSocket(Box::new(Messages::of_server(compression, limits)))
             }
+            (Protocol::Attached, Side::Requests) => State::Input(Box::new(Lines::new(limits))),
+            (Protocol::Attached, Side::Responses) => State::Output(Box::new(Output::new(limits))),
         };
     }
 
@@ -72,6 +76,8 @@ impl Flow {
 pub(super) fn protocol(fields: &Fields) -> Option<Protocol> {
     match fields.value(Field::Upgrade)? {
         "h2c" => Some(Protocol::Http2),
+        // What the API of Docker and podman calls its streams.
+        "tcp" => Some(Protocol::Attached),
         "websocket" => Some(Protocol::WebSocket(Compression::of(fields))),
         _ => None,
     }

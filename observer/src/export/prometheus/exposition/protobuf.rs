@@ -289,7 +289,11 @@ mod tests {
         let exemplar = histogram.bucket[1].exemplar.as_ref().unwrap();
         assert_eq!(exemplar.label[0], pair("trace_id", "000000000000000000000000000000ab"));
         assert_eq!(exemplar.timestamp, Some(timestamp(5_000_000_007)));
-        assert_eq!(histogram.exemplars, [exemplar.clone()], "where Prometheus 3 looks");
+        assert_eq!(
+            histogram.exemplars.as_slice(),
+            std::slice::from_ref(exemplar),
+            "where Prometheus 3 looks"
+        );
         let classic: Vec<_> = histogram.bucket.iter().map(Bucket::cumulative_count).collect();
         assert_eq!(classic, [5, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6]);
         // Buckets 0 (1), 1 (1.001) and 128 (2); 300 is 1054.

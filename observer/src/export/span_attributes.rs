@@ -88,6 +88,7 @@ attributes! {
     Resource "container.name" "in containers" "Name of the container, outside of pods.";
     Resource "container.runtime.name" "in containers" "What runs the container.";
     Resource "container.image.name" "in containers" "The image that it was made from.";
+    Resource "k8s.node.name" "in pods" "The node, as `--node-name` has it, else by the host's name.";
     Resource "k8s.namespace.name" "in pods" "Namespace of the pod.";
     Resource "k8s.pod.name" "in pods" "Name of the pod.";
     Resource "k8s.pod.uid" "in pods" "Unique id of the pod.";

@@ -207,7 +207,7 @@ impl Pipeline {
             CallDirection::ClientToServer => (asker, asked, true),
             CallDirection::ServerToClient => (asked, asker, false),
         };
-        let revision = self.revision(&open, answer, asker_is_client);
+        let (revision, transport) = (self.revision(&open, answer, asker_is_client), self.transport_of(&open));
         let tls = self.connections.value(&open.connection).and_then(|connection| match connection.medium {
             Medium::Tls(library) => Some(library),
             _ => None,
@@ -228,7 +228,7 @@ impl Pipeline {
             subject: open.subject,
             id: open.id,
             direction: open.direction,
-            transport: open.transport,
+            transport,
             tls,
             revision,
             outcome: end.outcome,

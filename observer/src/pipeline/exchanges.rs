@@ -32,6 +32,7 @@ impl Pipeline {
                 // The client sends it again, elsewhere.
                 None if (300..400).contains(&status) => self.forget_redirected(call),
                 Some(end) => self.end_by_status(call, id, to, &envelope, end),
+                None if self.is_taken_back(call) => self.leave_unanswered(call, &exchange, last_byte.at),
                 None if !whole && status == 200 && (!is_event_stream(&exchange) || !is_read) => {
                     self.end_by_status(call, id, to, &envelope, (Outcome::Ok, None));
                 }
@@ -47,6 +48,10 @@ impl Pipeline {
         connection.way_mut(to).flow.forget_until(last_byte.position);
     }
 
+    fn is_taken_back(&self, call: CallId) -> bool {
+        self.calls.call(call).is_some_and(|open| open.doom.1 == Outcome::Cancelled)
+    }
+
     fn forget_redirected(&mut self, call: CallId) {
         if let Some(open) = self.calls.close(call) {
             self.forget_call(open.connection, call);
@@ -57,16 +62,22 @@ impl Pipeline {
     /// The response is over and has no answer to the call: it may still come on another connection.
     fn leave_unanswered(&mut self, call: CallId, exchange: &Exchange, at: Timestamp) {
         let accepted = exchange.response.as_ref().is_some_and(|response| response.status == 202);
+        let is_unknown = exchange.response.as_ref().is_some_and(|it| it.damaged && it.status == 0);
         if exchange.session.is_some() && accepted {
             return; // HTTP+SSE of 2024: the answer comes on the event stream
         }
-        let elsewhere = accepted && self.calls.call(call).is_some_and(|open| open.posted_to.is_some());
         let modern = self.calls.call(call).is_some_and(|open| is_modern(open.revision.as_deref()))
             || exchange.is_modern();
+        if accepted
+            && !modern
+            && let Some(open) = self.calls.call_mut(call)
+        {
+            open.transport = Transport::HttpSse; // no other accepts a request
+        }
         let (until, outcome) = match exchange.session {
             _ if modern => (at, Outcome::Cancelled),
             Some(_) => (at.after(self.settings.limits.resume_for), Outcome::Abandoned),
-            None if elsewhere => (at.after(self.settings.limits.resume_for), Outcome::Abandoned),
+            None if accepted || is_unknown => (at.after(self.settings.limits.resume_for), Outcome::Abandoned),
             None => (at, Outcome::Abandoned),
         };
         self.calls.doom(call, until, outcome);

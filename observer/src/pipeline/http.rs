@@ -9,8 +9,8 @@ use super::connection::Label;
 use super::jsonrpc::{Message, MessageId, Shape};
 use super::mcp::meta;
 use super::observation::{CallDirection, Transport};
-use super::pairing::CallId;
 use super::pairing::scope::{AskedBy, Scope, hash};
+use super::pairing::{CallId, OpenCall};
 use super::private::Private;
 use super::reader::Envelope;
 use super::reassembly::twin::{ConnectionId, End, Medium};
@@ -54,7 +54,7 @@ impl Pipeline {
         connection.session = session.or(connection.session);
         let dropped = connection.exchanges.begin(head, limit, &limits.buffers);
         if let Some(exchange) = connection.exchanges.asking() {
-            exchange.session = session;
+            exchange.session = session.or(exchange.session);
         }
         if let Some(exchange) = dropped {
             self.abandon_exchange(id, &exchange, self.now);
@@ -120,6 +120,7 @@ impl Pipeline {
 
     /// The first event of an event stream of 2024 names the address to post to.
     pub(super) fn take_endpoint(&mut self, id: ConnectionId, text: &str) {
+        self.begin_unseen_stream(id);
         let Some(connection) = self.connections.value(&id) else { return };
         let server = connection.client.unwrap_or(End::A).other();
         let Some(exchange) = connection.exchanges.front() else { return };
@@ -138,6 +139,16 @@ impl Pipeline {
     pub(super) fn http_transport(&self, session: Option<u64>) -> Transport {
         let session = session.and_then(|session| self.sessions.value(&session));
         session.map_or(Transport::StreamableHttp, |session| session.transport)
+    }
+
+    /// How a call travelled: what a server asked on an event stream whose session was found later went as that does.
+    pub(super) fn transport_of(&self, open: &OpenCall) -> Transport {
+        let is_of_stream = open.session.is_none()
+            && open.direction == CallDirection::ServerToClient
+            && open.transport == Transport::StreamableHttp;
+        let connection = self.connections.value(&open.connection).filter(|_| is_of_stream);
+        let session = connection.and_then(|connection| connection.session);
+        session.map_or(open.transport, |session| self.http_transport(Some(session)))
     }
 
     /// A message in the body of a request, towards the server at `to`.
@@ -164,7 +175,9 @@ impl Pipeline {
         let named = exchange.request.fields.value(Field::McpName).map(mcp_name);
         let headers = exchange.request.fields.chosen(&self.settings.limits.kept_headers);
         let version = exchange.request.fields.value(Field::ProtocolVersion).map(std::sync::Arc::<str>::from);
-        let transport = self.http_transport(session);
+        // What a damaged head says of its session is unknown: it goes where others on the connection went.
+        let before = self.connections.value(&id).and_then(|it| it.session).filter(|_| damaged);
+        let transport = self.http_transport(session.or(before));
         let own = [Some((Scope::Exchange(id, number), AskedBy::Client)), client_scope(session)];
         match message.shape() {
             Shape::Request => {
@@ -251,6 +264,8 @@ impl Pipeline {
         let asked_by_client =
             [of_exchange.map(|scope| (scope, AskedBy::Client)), of_session].into_iter().flatten();
         match message.shape() {
+            // What is left of it may be of a request or a notification. A body of its own is an answer whatever is left.
+            Shape::Unknown if envelope.carrier != Carrier::HttpBody => {}
             Shape::Success | Shape::Error | Shape::Unknown => {
                 let call = match &message.id {
                     MessageId::Id(answer_id) => asked_by_client

@@ -2,7 +2,7 @@
 
 use std::hash::BuildHasher as _;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 pub use super::table::Table;
@@ -96,8 +96,8 @@ pub struct Limits {
     pub listed_tools: usize,
     /// Text of one tool that is held while it is read, and of which a hash is made. The largest seen have some 20 KB.
     pub definition_bytes: usize,
-    /// Hashes of definitions, by their texts: most lists were seen before.
-    pub known_definitions: Memo,
+    /// Names and hashes of tools, by their texts: most lists were seen before.
+    pub known_definitions: Memo<(Box<str>, u128)>,
     /// Nesting of a message. The deepest real schema seen has 40 levels.
     pub nesting: usize,
     /// Processes that send spans of their own. Few of a host do.
@@ -226,26 +226,29 @@ impl Drop for Share {
 
 /// What was worked out of texts before, without the texts: copies share it.
 #[derive(Clone, Debug)]
-pub struct Memo {
-    known: Arc<Mutex<Table<u64, u128>>>,
+pub struct Memo<V> {
+    known: Arc<Mutex<Table<u64, V>>>,
     /// Whoever writes the texts cannot know it, and so cannot make two that are taken for one.
     key: foldhash::quality::RandomState,
 }
 
-impl Memo {
+impl<V: Clone> Memo<V> {
     /// For at most so many texts.
     pub fn new(limit: usize) -> Self {
         Self { known: Arc::new(Mutex::new(Table::new(limit))), key: Default::default() }
     }
 
-    /// What `work_out` makes of the text, or once made of it.
-    pub fn recall(&self, text: &[u8], work_out: impl FnOnce() -> u128) -> u128 {
-        let hash = self.key.hash_one(text);
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.value(&hash).copied().unwrap_or_else(|| {
-            let new = work_out();
-            let _ = known.insert(hash, new);
-            new
-        })
+    /// What was worked out of this text.
+    pub fn recall(&self, text: &[u8]) -> Option<V> {
+        self.known().value(&self.key.hash_one(text)).cloned()
+    }
+
+    /// Keeps what was worked out of this text.
+    pub fn keep(&self, text: &[u8], value: V) {
+        let _ = self.known().insert(self.key.hash_one(text), value);
+    }
+
+    fn known(&self) -> MutexGuard<'_, Table<u64, V>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

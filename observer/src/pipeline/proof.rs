@@ -5,6 +5,7 @@
 //!
 //! * **What was read was said.** A member that stands before a hole is the message's own; one that is in the hole is
 //!   absent, never guessed.
+//! * **What is left of a message is an answer if it shows a result or an error**, or is alone in the body of a response.
 //! * **What is in a hole has no time.** A text that ends in one is `inferred`.
 //! * **Only a frame that says how long it is goes on behind a hole** (an HTTP body, a chunk, a message of WebSocket).
 //!   The end of a line may be that of another message: the call whose answer it may end is `inferred`, and a request

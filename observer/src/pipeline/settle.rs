@@ -3,6 +3,7 @@
 //! The plaintext of a TLS connection is read at each end that runs on this host, so such a call ends twice: once
 //! with the client's times and once with the server's. The first waits here for the second, for a short time.
 
+use std::cmp::Reverse;
 use std::collections::VecDeque;
 
 use super::completion::Ended;
@@ -165,13 +166,13 @@ fn merge_ended(one: Ended, other: Ended) -> Ended {
 fn merge(one: Call, other: Call) -> Call {
     // The client's half began first; it has the client's time.
     let (first, second) = if one.client_duration.is_some() { (one, other) } else { (other, one) };
-    // Of two answers the one counts that was read whole: a hole in the other may have hidden how it ended.
-    let rank = |call: &Call| (is_answered(call.outcome), std::cmp::Reverse(call.certainty));
     let surer = if rank(&second) > rank(&first) { &second } else { &first };
     let (outcome, error_code) = (surer.outcome, surer.error_code);
-    let has_concluded_times = [(&first, first.client_duration), (&second, second.server_duration)]
-        .iter()
-        .any(|(half, times)| half.certainty == Certainty::Inferred && times.is_some());
+    let is_concluded = |half: &Call| {
+        half.certainty == Certainty::Inferred
+            && (half.client_duration.is_some() || half.server_duration.is_some())
+    };
+    let has_concluded_times = is_concluded(&first) || is_concluded(&second);
     let certainty =
         if has_concluded_times { Certainty::Inferred } else { first.certainty.min(second.certainty) };
     Call {
@@ -208,8 +209,17 @@ fn merge_links(first: Links, second: Links) -> Links {
     }
 }
 
-const fn is_answered(outcome: Outcome) -> bool {
-    !matches!(outcome, Outcome::Abandoned | Outcome::Expired | Outcome::Cancelled)
+/// How much a half knows of the call's end. Of two answers the one counts that was read whole: a hole in the other may
+/// have hidden how it ended. That it was taken back is more than what is only concluded.
+fn rank(half: &Call) -> (u8, Reverse<Certainty>) {
+    let rank = match (half.outcome, half.certainty) {
+        (Outcome::Abandoned | Outcome::Expired, _) => 0,
+        (Outcome::Cancelled, Certainty::Inferred) => 1,
+        (Outcome::Cancelled, _) => 3,
+        (_, Certainty::Inferred) => 2,
+        _ => 4,
+    };
+    (rank, Reverse(half.certainty))
 }
 
 fn merge_peer(near: Peer, far: Peer) -> Peer {
@@ -225,6 +235,30 @@ fn merge_peer(near: Peer, far: Peer) -> Peer {
 mod tests {
     use super::*;
     use crate::export::testing::call;
+
+    #[test]
+    fn an_end_that_was_read_counts_more_than_one_that_was_concluded() {
+        let taken_back = Call { outcome: Outcome::Cancelled, client_duration: None, ..call() };
+        let duration = Some(std::time::Duration::from_millis(1));
+        let concluded = Call {
+            certainty: Certainty::Inferred,
+            client_duration: None,
+            server_duration: duration,
+            ..call()
+        };
+        let answered = Call { client_duration: duration, ..call() };
+        for (one, other, outcome) in [
+            (&taken_back, &concluded, Outcome::Cancelled),
+            (&concluded, &taken_back, Outcome::Cancelled),
+            (&taken_back, &answered, Outcome::Ok),
+            (&concluded, &answered, Outcome::Ok),
+        ] {
+            let merged = merge(one.clone(), other.clone());
+            assert_eq!(merged.outcome, outcome);
+            let is_concluded = [one, other].iter().any(|half| half.certainty == Certainty::Inferred);
+            assert_eq!(merged.certainty == Certainty::Inferred, is_concluded);
+        }
+    }
 
     #[test]
     fn no_more_calls_wait_than_may() {

@@ -15,9 +15,13 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 
 use self::receiver::{Answer, Receiver, Taken};
 use super::*;
+use crate::capture::host::Options as HostOptions;
 use crate::export::prometheus::Prometheus;
 use crate::export::testing::{CLOCK, SECRET, call};
+use crate::pipeline::attribution::Processes;
+use crate::pipeline::input::{ProcessFacts, ProcessId};
 use crate::pipeline::jsonrpc::Id;
+use crate::pipeline::limits::Limits;
 use crate::pipeline::observation::{
     CallDirection, CallEvent, Outcome, Peer, SpanFacts, Subject, TraceContext, Transport,
 };
@@ -187,7 +191,7 @@ fn whatever_is_sent_is_in_the_reference() {
         }
     };
     let failed = Call { outcome: Outcome::RpcError, error_code: Some(1), ..whole_call() };
-    let host = Some(Host::here());
+    let host = Some(Host::here(&HostOptions::default()));
     let taken = taken(
         vec![whole_call(), failed],
         &[NO_METRICS],
@@ -231,7 +235,7 @@ fn every_service_is_a_resource_of_its_own() {
         ("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test,service.name=x,host.name=mine"),
         ("OTEL_SERVICE_NAME", "observer"),
     ];
-    let host = Some(Host::here());
+    let host = Some(Host::here(&HostOptions::default()));
     let taken = taken(calls, &variables, Choice { host, ..Choice::default() });
     let [request] = taken.traces.try_into().unwrap();
     let resources = request.resource_spans.iter();
@@ -256,6 +260,30 @@ fn every_service_is_a_resource_of_its_own() {
     assert_eq!(instances.len(), 2);
     assert!(instances.iter().all(|id| id.len() == 36 && id.as_bytes()[14] == b'8'), "{instances:?}");
     assert!(!format!("{resources:?}").contains(SECRET), "no arguments of commands");
+}
+
+#[test]
+fn the_host_is_the_one_whose_files_were_named_and_a_pods_node_is_named_too() {
+    let root = std::env::temp_dir().join(format!("mcp-observer-host-{}", std::process::id()));
+    std::fs::create_dir_all(root.join("etc")).unwrap();
+    std::fs::write(root.join("etc/hostname"), "metal-7\n").unwrap();
+    std::fs::write(root.join("etc/machine-id"), "0af1\n").unwrap();
+    let options = HostOptions { root: Some(root.clone()), node: Some("node-7".into()) };
+    let host = Some(Host::here(&options));
+    std::fs::remove_dir_all(root).unwrap();
+    let mut processes = Processes::new(&Limits::default());
+    let id = ProcessId { pid: 4243, started_ns: 1 };
+    processes.see(id, ProcessFacts { pod: Some("u1".into()), ..ProcessFacts::default() });
+    let server = Peer { process: Some(processes.process(id)), ..call().server };
+    let choice = Choice { host, ..Choice::default() };
+    let taken = taken(vec![Call { server, ..call() }], &ONLY_TRACES, choice);
+    let resources = taken.traces.iter().flat_map(|request| &request.resource_spans);
+    let resources = resources.map(|it| attributes(&it.resource.as_ref().unwrap().attributes));
+    let [client, server] = resources.collect::<Vec<_>>().try_into().unwrap();
+    for resource in [&client, &server] {
+        assert_eq!([&*resource["host.name"], &*resource["host.id"]], ["metal-7", "0af1"]);
+    }
+    assert_eq!((client.get("k8s.node.name"), &*server["k8s.node.name"]), (None, "node-7"));
 }
 
 #[test]

@@ -103,6 +103,18 @@ impl Lexer {
         self.state = State::Skipping(Skip::new());
     }
 
+    /// What is behind the object that has just begun, if its end is in `rest`.
+    pub(super) fn behind_object<'a>(&self, mut rest: &'a [u8]) -> Option<&'a [u8]> {
+        let most = (self.nesting.most + 1).saturating_sub(self.nesting.depth);
+        (Skip::new().push(&mut rest, most) == Progress::Done).then_some(rest)
+    }
+
+    /// The object that has just begun has been read.
+    pub(super) fn leave_object(&mut self) {
+        self.nesting.close();
+        self.value_end();
+    }
+
     /// The text of a key, string or number; not of one that is longer than any that matters.
     pub(super) fn bytes<'a>(&'a self, whole: Whole<'a>) -> Option<&'a [u8]> {
         whole.or_else(|| self.text.uncut())

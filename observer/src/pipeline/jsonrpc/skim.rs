@@ -9,7 +9,7 @@
 //!   its document gives none at all: it is the tail of another message, or of another protocol.
 //! * A text that ends too early is treated like one with a gap at its end.
 
-use super::definition::ToolText;
+use super::definition::{Known, ToolText};
 use super::digest::Digester;
 use super::draft::{Draft, Raw};
 use super::lexer::{Lexer, Token, Whole};
@@ -17,7 +17,7 @@ use super::paths::{Keep, LONGEST_KEY, Place};
 use super::tail::Tail;
 use super::values::{digest_of, digested_as};
 use super::{Kept, Member, Message, MessageId};
-use crate::pipeline::limits::{Budget, Limits, Memo};
+use crate::pipeline::limits::{Budget, Limits};
 
 /// What was found in one text.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -66,7 +66,7 @@ struct Bounds {
     digested_bytes: usize,
     listed_tools: usize,
     definition_bytes: usize,
-    definitions: Memo,
+    definitions: Known,
     buffers: Budget,
 }
 
@@ -115,7 +115,7 @@ impl Skim {
         while !self.lost {
             match self.lexer.next(&mut rest) {
                 Token::More => break,
-                token => self.token(token, bytes, bytes.len() - rest.len()),
+                token => self.token(token, bytes, &mut rest),
             }
         }
         if self.lost {
@@ -202,8 +202,9 @@ impl Skim {
         self.lose("syntax");
     }
 
-    /// A token that ends behind `end` of the pushed `bytes`.
-    fn token(&mut self, token: Token<'_>, bytes: &[u8], end: usize) {
+    /// A token of the pushed `bytes`, which ends before `rest`.
+    fn token(&mut self, token: Token<'_>, bytes: &[u8], rest: &mut &[u8]) {
+        let end = bytes.len() - rest.len();
         match token {
             Token::More => {}
             Token::Trailing => {
@@ -213,7 +214,13 @@ impl Skim {
             Token::TooDeep => self.lose("nesting"),
             Token::Bad => self.refuse(),
             Token::Key(key) => self.key(key, end),
-            Token::Object | Token::Array => self.open(token == Token::Object, end),
+            Token::Object | Token::Array => {
+                let place = self.place;
+                self.open(token == Token::Object, end);
+                if token == Token::Object && place.and_then(Place::keep) == Some(Keep::Tool) {
+                    self.recall_tool(bytes, rest);
+                }
+            }
             Token::Close => {
                 match self.path.pop() {
                     Some(Level::Object(Place::MESSAGE)) => self.end_message(),
@@ -232,12 +239,29 @@ impl Skim {
         }
     }
 
+    /// A tool whose text was seen before is not read again, if all of it is here.
+    fn recall_tool(&mut self, bytes: &[u8], rest: &mut &[u8]) {
+        let begin = bytes.len() - rest.len() - 1;
+        let Some(behind) = self.lexer.behind_object(rest) else { return };
+        let end = bytes.len() - behind.len();
+        let known = bytes.get(begin..end).and_then(|text| self.bounds.definitions.recall(text));
+        let Some((name, definition)) = known else { return };
+        *rest = behind;
+        self.lexer.leave_object();
+        self.path.pop();
+        self.tool = None;
+        self.message.name_tool(Some(name));
+        self.add_tool(|_| Some(definition));
+        self.value_end(bytes, end);
+    }
+
     fn end_tool(&mut self, bytes: &[u8], end: usize) {
         let text = self.tool.take();
-        let definition = || {
-            let bounds = &self.bounds;
-            text?.finish(bytes, end, bounds.definition_bytes, &bounds.definitions)
-        };
+        let (most, known) = (self.bounds.definition_bytes, self.bounds.definitions.clone());
+        self.add_tool(|name| text?.finish(bytes, end, most, name, &known));
+    }
+
+    fn add_tool(&mut self, definition: impl FnOnce(&str) -> Option<u128>) {
         if !self.message.end_tool(self.bounds.listed_tools, definition) {
             self.found.fault.get_or_insert("tools_limit");
         }
@@ -890,6 +914,26 @@ mod tests {
             let (each, all) =
                 (f64::from(times) / seconds, f64::from(times) * text.len() as f64 / seconds / 1e6);
             println!("{name:>14}: {each:>9.0} texts/s, {all:>6.0} MB/s");
+        }
+    }
+
+    #[test]
+    fn a_tool_that_was_seen_before_is_what_it_was() {
+        let (limits, tool) =
+            (Limits::default(), |name: &str| format!(r#"{{"title":"T","name":"{name}","a":[{{}}]}}"#));
+        let tools = [&tool("one"), "{\"title\":\"none\"}", &tool("t\\u0077o"), &tool("one"), "7"].join(", ");
+        let text = format!(r#"{{"id":1,"result":{{"tools":[{tools}],"nextCursor":"n"}},"jsonrpc":"2.0"}}"#);
+        let read = |portion: usize| {
+            let mut skim = Skim::new(&limits, true);
+            text.as_bytes().chunks(portion).for_each(|part| skim.push(part));
+            skim.finish()
+        };
+        let first = read(7);
+        let names: Vec<&str> = first.messages[0].tools.iter().map(|tool| &*tool.name).collect();
+        assert_eq!(names, ["one", "two", "one"]);
+        assert_eq!(first.messages[0].string(Member::NextCursor), Some("n"));
+        for portion in [text.len(), text.len(), 60, 1] {
+            assert_eq!(read(portion), first, "in portions of {portion}");
         }
     }
 }

@@ -99,6 +99,18 @@ fn r8_an_event_stream_that_was_open_before_is_found() {
 }
 
 #[test]
+fn r8_what_is_only_accepted_is_answered_on_an_event_stream() {
+    let mut host = two_connections();
+    host.ask_on_second(&post_to("/messages/s1", &call(1, "t")));
+    host.answer_on_second(ACCEPTED);
+    host.pass(Duration::from_secs(30));
+    assert_eq!(host.outcomes(), [], "it may still come");
+    host.pass(Duration::from_secs(31));
+    assert_eq!(host.outcomes(), [("tools/call", Outcome::Abandoned)]);
+    assert_eq!(host.calls()[0].transport, Transport::HttpSse);
+}
+
+#[test]
 fn r8_the_answer_may_overtake_the_accepted() {
     let mut host = two_connections();
     host.ask_on_second(&post_to("/message?session_id=s1", &call(1, "t")));

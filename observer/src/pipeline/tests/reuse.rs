@@ -87,6 +87,19 @@ fn an_event_that_began_before_the_request_is_anothers() {
     assert_eq!(host.outcomes(), []);
 }
 
+#[test]
+fn what_is_left_of_a_notification_is_no_answer() {
+    let mut host = Host::new();
+    connect(&mut host, 1, 2, 4000);
+    host.ask(post(&call(7, "t"), ""));
+    host.answer("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n");
+    host.answer("data: {\"jsonrpc\":\"2.0\",\"params\":{\"progress\":1},\"method\":\"noti");
+    host.sent(SERVER, 2, "fications/progr");
+    host.lost(1, Direction::Received, 15);
+    host.answer("ess\"}\n\n");
+    assert_eq!(host.outcomes(), []);
+}
+
 /// One end of TLS reads what the other one has lost.
 #[test]
 fn two_ends_of_different_calls_are_not_one() {
@@ -98,12 +111,14 @@ fn two_ends_of_different_calls_are_not_one() {
         host.moved(CLIENT, 11, Direction::Received, down.len(), down.as_bytes());
     };
     both(&mut host, (&post(&call(1, "first"), ""), &reply(&result(1), "")));
-    let (failed, accepted) =
-        (post(&call(3, "failed"), ""), "HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n");
+    let (failed, nothing) = (
+        post(&call(3, "failed"), ""),
+        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 0\r\n\r\n",
+    );
     host.moved(CLIENT, 11, Direction::Sent, failed.len(), failed.as_bytes());
     host.lost(12, Direction::Received, failed.len() as u64);
-    host.moved(SERVER, 12, Direction::Sent, accepted.len(), accepted.as_bytes());
-    host.moved(CLIENT, 11, Direction::Received, accepted.len(), accepted.as_bytes());
+    host.moved(SERVER, 12, Direction::Sent, nothing.len(), nothing.as_bytes());
+    host.moved(CLIENT, 11, Direction::Received, nothing.len(), nothing.as_bytes());
     both(&mut host, (&post(&call(3, "next"), ""), &reply(&result(3), "")));
     host.pass(Duration::from_secs(100));
     assert_eq!(answered(&host), ["first", "next"]);

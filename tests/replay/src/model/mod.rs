@@ -1,6 +1,8 @@
 //! A reference model: sessions that are made up by chance and of which every call is known, to be compared with
 //! what the pipeline says of their recording.
 
+mod answering;
+mod asking;
 mod channel;
 mod coding;
 mod framing;

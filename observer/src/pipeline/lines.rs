@@ -223,7 +223,7 @@ impl Pipeline {
         let answers = Wire { connection: id, from: sender };
         let same = Wire { connection: id, from: to };
         let requests =
-            self.wires.partner(answers).or_else(|| self.find_wire_by_progress(same, answers, message));
+            self.wires.partner(answers).or_else(|| self.find_wire_by_notification(same, answers, message));
         let requests = requests.unwrap_or(same);
         let others = (Scope::Connection(requests.connection), AskedBy::End(requests.from));
         self.heed_notification(id, to, envelope, message, &[own], &[others]);

@@ -177,7 +177,7 @@ impl Pipeline {
             sessions: Table::new(limits.sessions),
             calls: Calls::new(limits.calls),
             settling: Settling::new(limits.settling),
-            rounds: rounds::OpenRounds::new(limits.rounds),
+            rounds: rounds::OpenRounds::new(limits.rounds, limits.relayed),
             tasks: tasks::Tasks::new(limits.tasks),
             relays: relays::Relays::new(limits.calls, limits.processes, limits.relayed),
             held: Due::default(),

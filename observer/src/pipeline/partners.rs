@@ -96,13 +96,20 @@ impl Pipeline {
             })
     }
 
-    /// Progress may be told of before anything was answered: of a call on the same connection, or on another to the
-    /// same process.
-    pub(super) fn find_wire_by_progress(&self, same: Wire, answers: Wire, message: &Message) -> Option<Wire> {
-        let token = message.member(Member::ProgressToken).and_then(as_id)?;
-        let asked_on = |wire: Wire| {
-            CallKey::of_progress(Scope::Connection(wire.connection), AskedBy::End(wire.from), &token)
+    /// Progress, and what a subscription brings, may be told of before anything was answered: of a call on the same
+    /// connection, or on another to the same process.
+    pub(super) fn find_wire_by_notification(
+        &self,
+        same: Wire,
+        answers: Wire,
+        message: &Message,
+    ) -> Option<Wire> {
+        let named = |member| message.member(member).and_then(as_id);
+        let (token, key): (Id, fn(Scope, AskedBy, &Id) -> CallKey) = match named(Member::ProgressToken) {
+            Some(token) => (token, CallKey::of_progress),
+            None => (named(Member::Subscription)?, CallKey::new),
         };
+        let asked_on = |wire: Wire| key(Scope::Connection(wire.connection), AskedBy::End(wire.from), &token);
         if self.calls.find(&asked_on(same), &token).is_some() {
             return Some(same);
         }

@@ -118,14 +118,13 @@ impl Pipeline {
         let outer = asker.and_then(|asker| self.passed_on(call, asker, asked));
         let outer = outer.or_else(|| asker.and_then(|asker| self.passed_into_container(call, asker)));
         if let Some(asked) = asked.filter(|asked| Some(*asked) != asker) {
-            let into_container = self.relays.is(Part::Command, asked).then(|| same(call));
+            if self.relays.is(Part::Command, asked) {
+                self.relays.add(same(call), id, |open| self.calls.call(*open).is_some());
+            }
             match self.relays.asked_processes.value(&asked.pid) {
                 Some(true) => self.keep_asked(id, asked.pid),
                 Some(false) => {}
                 None => drop(self.relays.asked_processes.insert(asked.pid, false)),
-            }
-            if let Some(key) = into_container {
-                self.relays.add(key, id, |open| self.calls.call(*open).is_some());
             }
         }
         if let Some(outer) = &outer

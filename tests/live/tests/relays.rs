@@ -152,19 +152,27 @@ fn passes_on(ask: impl Fn(&[String]) -> Result<Vec<Line>>, relays: usize, transp
     Ok(())
 }
 
-/// The observed calls of tools by a client, and by those whom it asked: others may be at work on this host.
+/// The observed calls of tools by a client, by those whom it asked, and what passes these on: others may be at work on
+/// this host.
 fn tool_calls(lines: &[Value], client: u32) -> Vec<&Value> {
     let calls: Vec<&Value> =
         lines.iter().filter(|line| line["type"] == "call" && line["method"] == "tools/call").collect();
-    let mut askers = BTreeSet::from([u64::from(client)]);
+    let mut ours: Vec<&Value> = Vec::new();
     loop {
-        let is_ours = |call: &&Value| call["client"]["pid"].as_u64().is_some_and(|pid| askers.contains(&pid));
-        let ours: Vec<&Value> = calls.iter().copied().filter(is_ours).collect();
-        let known = askers.len();
-        askers.extend(ours.iter().filter_map(|call| call["server"]["pid"].as_u64()));
-        if askers.len() == known {
+        let is_ours = |call: &&Value| {
+            let asker = &call["client"]["pid"];
+            *asker == client
+                || ours.iter().any(|outer| {
+                    let relay = &call["relay"];
+                    outer["server"]["pid"] == *asker
+                        || relay["id"] == outer["id"] && relay["time"] == outer["time"]
+                })
+        };
+        let more: Vec<&Value> = calls.iter().copied().filter(is_ours).collect();
+        if more.len() == ours.len() {
             return ours;
         }
+        ours = more;
     }
 }
 

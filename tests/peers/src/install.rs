@@ -30,6 +30,8 @@ pub fn install(programs: &Path) -> Result<Installed> {
 pub struct Conformance {
     /// A Node that the suite runs on; it needs a newer one than most distributions have.
     pub node: PathBuf,
+    /// The interpreter that this Node comes with, which has the second Python SDK too.
+    pub python: PathBuf,
     /// The suite.
     pub suite: PathBuf,
     /// The server that it asks, a script.
@@ -51,6 +53,7 @@ pub fn install_conformance(programs: &Path) -> Result<Conformance> {
     std::fs::copy(sources().join("node/truth.mjs"), recorded.join("truth.mjs"))?;
     Ok(Conformance {
         node: Path::new(folder.trim()).join("bin/node"),
+        python,
         suite: recorded.join("node_modules/@modelcontextprotocol/conformance/dist/index.js"),
         server: recorded.join("conformance_server.mjs"),
         client: recorded.join("conformance_client.mjs"),

@@ -22,6 +22,8 @@ pub enum Scrape {
     Native,
     /// In text, and keeps classic histograms.
     Classic,
+    /// By protobuf, and keeps both; since release 3.
+    Both,
 }
 
 /// A Prometheus with nothing but one agent to scrape. It ends with this, and its data goes.
@@ -80,7 +82,7 @@ impl Prometheus {
         }
         std::fs::write(&file, text)?;
         let features = match scrape {
-            Scrape::Native => "exemplar-storage,native-histograms",
+            Scrape::Native | Scrape::Both => "exemplar-storage,native-histograms",
             Scrape::Classic => "exemplar-storage",
         };
         let child = Command::new(&tools.prometheus)
@@ -182,8 +184,11 @@ fn configuration(agent: SocketAddr, scrape: Scrape, release: (u32, u32)) -> Stri
     text += "  evaluation_interval: 1s\nscrape_configs:\n";
     text += &format!("- job_name: agent\n  static_configs:\n  - targets: ['{agent}']\n");
     // A feature of the whole server at first, then a setting.
-    if release >= (3, 8) && scrape == Scrape::Native {
+    if release >= (3, 8) && scrape != Scrape::Classic {
         text += "  scrape_native_histograms: true\n";
+    }
+    if scrape == Scrape::Both {
+        text += "  always_scrape_classic_histograms: true\n";
     }
     text
 }

@@ -53,7 +53,7 @@ pub enum Found {
         last_byte: Mark,
         /// Whether it ended as it should.
         whole: bool,
-        /// Whether all that came of it could be decoded.
+        /// Whether all that came of it could be decoded, as long as nothing was missing.
         is_read: bool,
     },
     /// Bytes that are not of the framing.

@@ -77,6 +77,21 @@ fn r8_so_it_is_where_it_was_compressed() {
     assert_eq!(host.outcomes(), [("tools/call", Outcome::Cancelled)]);
 }
 
+/// The answer may have been in the hole, or a word that there is none.
+#[test]
+fn r8_a_compressed_event_stream_with_a_hole_is_no_answer() {
+    let mut host = two_connections();
+    host.ask(post(&call(1, "t"), ""));
+    let head = STREAM.replace("\r\n\r\n", "\r\nContent-Encoding: gzip\r\nContent-Length: 40\r\n\r\n");
+    host.answer(head);
+    host.answer([0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 3]);
+    host.moved(SERVER, 2, Direction::Sent, 20, b"");
+    host.lost(1, Direction::Received, 20);
+    host.answer([0; 10]);
+    host.pass(Duration::from_secs(1));
+    assert_eq!(host.outcomes(), [("tools/call", Outcome::Abandoned)]);
+}
+
 /// HTTP+SSE of 2024 where the stream was opened before the observer came: neither its head nor the endpoint was seen.
 #[test]
 fn r8_an_event_stream_that_was_open_before_is_found() {

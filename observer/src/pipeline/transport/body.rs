@@ -16,7 +16,7 @@ pub(super) struct Body {
     content: Content,
     last: Mark,
     whole: bool,
-    /// All that came of it could be decoded.
+    /// All that came of it could be decoded, as long as nothing was missing.
     is_read: bool,
 }
 
@@ -119,7 +119,9 @@ impl Body {
         if cursor.mark() != before {
             self.last = cursor.last();
         }
-        self.is_read &= self.content.is_readable();
+        if self.whole {
+            self.is_read &= self.content.is_readable();
+        }
         if progress == Progress::Over {
             self.close(out);
         }
@@ -153,7 +155,6 @@ impl Body {
         };
         self.last = end_of_gap(at, position, missing);
         self.content.gap(self.last, missing, out);
-        self.is_read &= self.content.is_readable();
         if over {
             self.close(out);
             return Progress::Over;

@@ -108,7 +108,7 @@ pub enum Frame<'a> {
         last_byte: Mark,
         /// Whether it ended as its framing says (`false`: connection closed, or bytes lost).
         whole: bool,
-        /// Whether all that came of it could be decoded.
+        /// Whether all that came of it could be decoded, as long as nothing was missing.
         is_read: bool,
     },
     /// Bytes that are not of this framing; the cause is a counter's label.

@@ -127,7 +127,7 @@ const OVER_GRPC: &[Answer] = &[
     Answer::Break,
 ];
 /// What leaves doubt: it was taken, but the exporter cannot know.
-const IN_DOUBT: &[Answer] = &[Answer::TakeAndBreak, Answer::HalfAnswer, Answer::Break];
+const IN_DOUBT: &[Answer] = &[Answer::TakeAndBreak, Answer::Cut, Answer::Break];
 
 #[test]
 fn each_span_arrives_once_or_is_counted() {

@@ -39,7 +39,7 @@ pub enum Answer {
     /// Taken, but the connection breaks before there is an answer.
     TakeAndBreak,
     /// Taken, and the connection breaks within the answer.
-    HalfAnswer,
+    Cut,
 }
 
 /// What came.
@@ -216,7 +216,7 @@ async fn answer(
             take(&state, &path, &message, headers);
             return broken_off(&broken).await;
         }
-        Some(Answer::HalfAnswer) => {
+        Some(Answer::Cut) => {
             take(&state, &path, &message, headers);
             return Ok(half(is_grpc, &response.encode_to_vec(), broken));
         }

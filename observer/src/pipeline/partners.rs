@@ -105,10 +105,11 @@ impl Pipeline {
         message: &Message,
     ) -> Option<Wire> {
         let named = |member| message.member(member).and_then(as_id);
-        let (token, key): (Id, fn(Scope, AskedBy, &Id) -> CallKey) = match named(Member::ProgressToken) {
-            Some(token) => (token, CallKey::of_progress),
-            None => (named(Member::Subscription)?, CallKey::new),
+        let (token, is_progress) = match named(Member::ProgressToken) {
+            Some(token) => (token, true),
+            None => (named(Member::Subscription)?, false),
         };
+        let key = if is_progress { CallKey::of_progress } else { CallKey::new };
         let asked_on = |wire: Wire| key(Scope::Connection(wire.connection), AskedBy::End(wire.from), &token);
         if self.calls.find(&asked_on(same), &token).is_some() {
             return Some(same);

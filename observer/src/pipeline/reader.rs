@@ -7,7 +7,6 @@ use super::jsonrpc::Message;
 use super::jsonrpc::skim::Skim;
 use super::limits::Limits;
 use super::reassembly::{Mark, Piece};
-use super::time::Timestamp;
 use super::transport::attached::Output;
 use super::transport::http1::{Requests, Responses};
 use super::transport::http2::Http2;
@@ -83,12 +82,6 @@ struct Start {
     bytes: Vec<(Mark, Box<[u8]>)>,
     /// What is missing directly before them: then they may be the middle of something.
     gap: Option<(Mark, u64)>,
-}
-
-impl Start {
-    const fn behind(at: Timestamp, position: u64, missing: u64) -> Self {
-        Self { bytes: Vec::new(), gap: Some((Mark { at, position }, missing)) }
-    }
 }
 
 /// Which framing a flow has.
@@ -167,7 +160,9 @@ impl Reader {
                     let first = std::mem::take(first);
                     self.begin(first, (Mark { at, position }, data), limits, lines, out);
                 }
-                Piece::Gap { at, position, missing } => *first = Start::behind(at, position, missing),
+                Piece::Gap { at, position, missing } => {
+                    *first = Start { gap: Some((Mark { at, position }, missing)), ..Start::default() };
+                }
                 Piece::End { .. } => *first = Start::default(),
             }
             return;
@@ -404,6 +399,7 @@ impl Frames for Sink<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pipeline::time::Timestamp;
 
     fn texts(pieces: &[Piece<'_>], lines: bool) -> Vec<usize> {
         let (limits, mut found) = (Limits::default(), Vec::new());

@@ -7,16 +7,12 @@
 
 use std::collections::VecDeque;
 
-use super::attached::Output;
 use super::body::{Body, Content, Framing, Progress};
 use super::chunked::Chunks;
 use super::cursor::Cursor;
 use super::head::{self, Delimiters};
-use super::http2::Http2;
 use super::resync::{self, Head, Side, Window};
-use super::stdio::Lines;
-use super::upgrade::protocol;
-use super::websocket::Messages;
+use super::upgrade::{Other, protocol};
 use super::{Field, Fields, Frame, Frames, Protocol};
 use crate::pipeline::limits::{Limits, Share};
 use crate::pipeline::reassembly::{Mark, Piece};
@@ -118,10 +114,7 @@ pub(super) enum State {
         aligned: bool,
     },
     Body(Body),
-    Http2(Box<Http2>),
-    WebSocket(Box<Messages>),
-    Input(Box<Lines>),
-    Output(Box<Output>),
+    Other(Other),
     Stopped,
 }
 
@@ -156,10 +149,7 @@ impl Flow {
             out.frame(Frame::Fault("pipeline_limit"));
         }
         match &mut self.state {
-            State::Http2(http2) => return http2.push(piece, out),
-            State::WebSocket(messages) => return messages.push(piece, out),
-            State::Input(lines) => return lines.push(piece, out),
-            State::Output(output) => return output.push(piece, out),
+            State::Other(other) => return other.push(piece, out),
             State::Head | State::Search { .. } | State::Body(_) | State::Stopped => {}
         }
         match piece {
@@ -183,10 +173,7 @@ impl Flow {
                 Progress::Over => self.state = State::Head,
                 Progress::Lost => self.lose("http_body", false, out),
             },
-            State::Http2(http2) => http2.read(cursor, out),
-            State::WebSocket(messages) => messages.read(cursor, out),
-            State::Input(lines) => lines.read(cursor, out),
-            State::Output(output) => output.read(cursor, out),
+            State::Other(other) => other.read(cursor, out),
             State::Stopped => {
                 cursor.take(usize::MAX);
             }
@@ -364,7 +351,7 @@ impl Flow {
                 (*found, *aligned) = (false, true);
                 self.window.clear();
             }
-            State::Http2(_) | State::WebSocket(_) | State::Input(_) | State::Output(_) | State::Stopped => {}
+            State::Other(_) | State::Stopped => {}
         }
     }
 
@@ -374,13 +361,7 @@ impl Flow {
             State::Body(mut body) => body.cut(out),
             State::Search { stream: Some(mut body), .. } => body.give_up(out),
             State::Head if !self.window.bytes().is_empty() => out.frame(Frame::Fault("head_cut")),
-            State::Head
-            | State::Search { .. }
-            | State::Http2(_)
-            | State::WebSocket(_)
-            | State::Input(_)
-            | State::Output(_)
-            | State::Stopped => {}
+            State::Head | State::Search { .. } | State::Other(_) | State::Stopped => {}
         }
         self.window.clear();
         self.expected.clear();
@@ -399,12 +380,7 @@ impl Flow {
                 None
             }
             State::Search { stream, .. } => stream,
-            State::Head
-            | State::Http2(_)
-            | State::WebSocket(_)
-            | State::Input(_)
-            | State::Output(_)
-            | State::Stopped => None,
+            State::Head | State::Other(_) | State::Stopped => None,
         };
         out.frame(Frame::Fault(cause));
         // Which request the next response answers is not known either.

@@ -99,10 +99,10 @@ pub(super) fn http2_streams() -> Capture {
     s.moves(http.answers, down.settings());
     let json = "application/json";
     s.moves(http.requests, up.post(1, &[]));
-    s.moves(http.requests, wire::data(1, true, &m::initialize(0, "http2-client")));
+    s.moves(http.requests, wire::data(1, true, m::initialize(0, "http2-client")));
     let started = [(":status", "200"), ("content-type", json), ("mcp-session-id", SECRET)];
     s.moves(http.answers, down.head(1, false, &started));
-    s.moves(http.answers, wire::data(1, true, &m::initialized(0, "http2-server")));
+    s.moves(http.answers, wire::data(1, true, m::initialized(0, "http2-server")));
     let session = [("mcp-session-id", SECRET), ("authorization", SECRET)];
     for (stream, id) in [(3, 1), (5, 2), (7, 3), (9, 4)] {
         let body = m::call(id, &format!("tool_{id}"), &arguments());
@@ -112,15 +112,15 @@ pub(super) fn http2_streams() -> Capture {
     }
     let event = |text: &str| format!("event: message\ndata: {text}\n\n");
     s.moves(http.answers, down.ok(5, "text/event-stream"));
-    s.moves(http.answers, wire::data(5, false, &event(&m::progress(2, 1))));
+    s.moves(http.answers, wire::data(5, false, event(&m::progress(2, 1))));
     s.passes(WORK);
     let answer = m::tool_result(3, SECRET);
     s.moves(http.answers, [down.ok(7, json), wire::data(7, false, &answer[..20])].concat());
-    s.moves(http.answers, wire::data(5, false, &event(&m::tool_result(2, SECRET))));
+    s.moves(http.answers, wire::data(5, false, event(&m::tool_result(2, SECRET))));
     s.moves(http.answers, wire::data(7, true, &answer[20..]));
     s.moves(http.requests, wire::reset(9));
     s.moves(http.answers, [wire::data(5, true, ""), down.ok(3, json)].concat());
-    s.moves(http.answers, wire::data(3, true, &m::error(1, -32602, SECRET)));
+    s.moves(http.answers, wire::data(3, true, m::error(1, -32602, SECRET)));
     s.passes(Duration::from_secs(61));
     s.is_told_the_time();
     s.into_capture()

@@ -76,7 +76,7 @@ impl Run {
     /// The exporter to a collector, if one is named. What is wrong with its settings is told before anything starts.
     #[cfg(feature = "otlp")]
     fn otlp(&self, settings: otlp::Settings, prometheus: &Prometheus) -> Result<Option<otlp::Otlp>, Error> {
-        let (payloads, host) = (self.payloads.payloads, Some(otlp::Host::here()));
+        let (payloads, host) = (self.payloads.payloads, Some(otlp::Host::here(&self.capture.host())));
         let choice = otlp::Choice { payloads, host, ..otlp::Choice::default() };
         self.otlp.exporter(settings, choice, prometheus.registry())
     }

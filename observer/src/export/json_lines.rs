@@ -115,6 +115,7 @@ impl View {
             line.put_object("relay", |line| {
                 line.put("id", id(&relay.id));
                 line.put("time", self.time(relay.at));
+                line.put_known("certainty", relay.inferred.then_some("inferred"));
             });
         }
         self.hops(&mut line, &call.links.hops);
@@ -280,6 +281,7 @@ fn place(line: &mut Object, process: &Process) {
     line.put_known("unit", process.home.unit.as_deref());
     line.put_known("uid", process.home.uid);
     line.put_known("user", process.home.user.as_deref());
+    line.put_known("inherited", process.home.is_inherited.then_some(true));
 }
 
 /// A value as it was on the wire, or text.
@@ -430,12 +432,12 @@ mod tests {
             transport: call().transport,
             duration: Some(Duration::from_millis(4)),
         };
-        let relay = Relay { at: Timestamp::default(), id: Id::Number("7".into()) };
+        let relay = Relay { at: Timestamp::default(), id: Id::Number("7".into()), inferred: true };
         let links = Links { rounds: Some(rounds), notifications: 2, relay: Some(relay), hops: vec![hop] };
         let shown = line_of(Call { links, ..call() }, false);
         for part in [
             r#""rounds":3,"logical_duration_ms":60000.0,"working_ms":1500.0,"notifications":2,"#,
-            r#""relay":{"id":7,"time":"2026-11-21T10:00:00.000000000Z"},"#,
+            r#""relay":{"id":7,"time":"2026-11-21T10:00:00.000000000Z","certainty":"inferred"},"#,
             r#""hops":[{"transport":"stdio","duration_ms":4.0,"server":{"name":"far"}}],"certainty""#,
         ] {
             assert!(shown.contains(part), "{part} in {shown}");
@@ -459,6 +461,23 @@ mod tests {
         let trace = r#""trace":{"trace_id":"000000000000000000000000000000ab","parent_span_id":"00000000000000cd","sampled":true},"#;
         assert!(line.contains(trace), "{line}");
         assert!(line.contains(r#""client":{"address":"127.0.0.1:9"},"certainty""#), "{line}");
+    }
+
+    #[test]
+    fn what_is_known_of_a_parent_alone_says_so() {
+        let with = |is_inherited| {
+            let mut client = call().client.process.as_deref().unwrap().clone();
+            client.home.is_inherited = is_inherited;
+            line_of(
+                Call {
+                    client: Peer { process: Some(std::sync::Arc::new(client)), ..Peer::default() },
+                    ..call()
+                },
+                false,
+            )
+        };
+        assert!(with(true).contains(r#""inherited":true}"#), "{}", with(true));
+        assert!(!with(false).contains("inherited"));
     }
 
     #[test]

@@ -78,7 +78,7 @@ members! { MEMBERS;
     "polls" ["task_ended"] "How often the task's state was asked for.";
     "session" ["call" "task_ended" "session_started" "session_ended"] "A hash of the session's id, never the id itself.";
     "trace" ["call" "task_ended"] "W3C context of the request: `trace_id`, `parent_span_id`, `sampled`.";
-    "relay" ["call"] "The call that this hop passes on: its `id` and `time`.";
+    "relay" ["call"] "The call that this hop passes on: its `id` and `time`, and `certainty` where no process ties them.";
     "hops" ["call"] "The calls that pass this one on: `server`, `transport`, `duration_ms` of each.";
     "client" ["call" "notification" "task_ended" "session_started" "session_ended" "tools_listed" "tool_changed"
         "protocol_step" "auth" "loss"] "The MCP client, see below.";
@@ -133,4 +133,5 @@ members! { PEER_MEMBERS;
     "unit" [] "Unit of systemd.";
     "uid" [] "User id.";
     "user" [] "Name of the user.";
+    "inherited" [] "Where it runs, and its user, are its parent's: it was gone before it could be looked at.";
 }

@@ -83,10 +83,12 @@ attributes! {
     Resource "process.command" "on this host" "The program and, of an interpreter, the script.";
     Resource "process.command_args" "`--payloads`" "The whole command line.";
     Resource "process.owner" "outside of containers" "Name of its user.";
+    Resource "mcp_observer.inherited" "gone early" "True: where it ran, and its user, are its parent's, because it was gone before it could be looked at.";
     Resource "container.id" "in containers" "Container id.";
     Resource "container.name" "in containers" "Name of the container, outside of pods.";
     Resource "container.runtime.name" "in containers" "What runs the container.";
     Resource "container.image.name" "in containers" "The image that it was made from.";
+    Resource "k8s.node.name" "in pods" "The node, as `--node-name` has it, else by the host's name.";
     Resource "k8s.namespace.name" "in pods" "Namespace of the pod.";
     Resource "k8s.pod.name" "in pods" "Name of the pod.";
     Resource "k8s.pod.uid" "in pods" "Unique id of the pod.";

@@ -44,6 +44,8 @@ pub struct Home {
     runtime: Option<Box<str>>,
     /// The class of service of its pod.
     pub qos: Option<Box<str>>,
+    /// All of this is its parent's: it was gone before it could be looked at.
+    pub is_inherited: bool,
     container: Option<Arc<ContainerFacts>>,
     pod: Option<Arc<PodFacts>>,
 }
@@ -148,6 +150,7 @@ impl Processes {
             unit: facts.unit.as_deref().map(Into::into),
             runtime: facts.runtime.as_deref().map(Into::into),
             qos: facts.qos.as_deref().map(Into::into),
+            is_inherited: facts.gone,
             container: container.cloned(),
             pod: facts.pod.as_deref().or(in_pod).map(|uid| self.pod(uid)),
         }

@@ -6,7 +6,6 @@ use super::Pipeline;
 use super::connection::{Connection, Label};
 use super::health::Stage;
 use super::jsonrpc::{Member, Message, MessageId};
-use super::mcp::session::Declared;
 use super::mcp::span_facts::SpanFacts;
 use super::mcp::ties::{AnswerTies, RequestTies};
 use super::observation::{
@@ -90,12 +89,15 @@ impl Pipeline {
     }
 
     /// Whether an answer was sent by a process that knew that nobody waits for it. It says at most that the call was
-    /// taken back; or it is the answer to a later request with the same id, which was lost.
+    /// taken back; or it is the answer to a later request with the same id, which was lost. Where ids are used again,
+    /// that is so unless the times prove the contrary.
     fn comes_after_cancellation(&self, open: &OpenCall, answer: &Answer<'_>) -> bool {
-        let Some(cancelled_at) = open.cancelled_at else { return false };
         let connection = self.connections.value(&answer.connection);
         let sent_at = connection.and_then(|it| it.way(answer.to).flow.sent_at(answer.envelope.first_byte));
-        sent_at.is_some_and(|sent_at| sent_at > cancelled_at)
+        match (open.cancelled_at, sent_at) {
+            (Some(cancelled_at), Some(sent_at)) => sent_at > cancelled_at,
+            _ => open.doom.1 == Outcome::Cancelled && self.may_be_asked_again(open),
+        }
     }
 
     /// The status of an HTTP response, or the mere end of one whose bytes were lost, ends `call`.
@@ -119,7 +121,7 @@ impl Pipeline {
     }
 
     /// A call ends without an answer.
-    pub(super) fn end_unanswered(&mut self, open: OpenCall, outcome: Outcome) {
+    pub(super) fn end_unanswered(&mut self, open: Box<OpenCall>, outcome: Outcome) {
         let certainty = match (open.whole, open.inferred) {
             (true, _) => Certainty::Whole,
             (false, false) => Certainty::TimesOnly,
@@ -130,7 +132,7 @@ impl Pipeline {
     }
 
     /// A call ends because its connection had to go.
-    pub(super) fn end_without_connection(&mut self, connection: &Connection, open: OpenCall) {
+    pub(super) fn end_without_connection(&mut self, connection: &Connection, open: Box<OpenCall>) {
         if connection.label == Label::Mcp {
             let parties = [self.peer_of(connection, End::A), self.peer_of(connection, End::B)];
             let outcome = open.outcome_without_answer(Outcome::Abandoned);
@@ -144,7 +146,7 @@ impl Pipeline {
 
     fn complete(
         &mut self,
-        open: OpenCall,
+        open: Box<OpenCall>,
         answer: Option<(ConnectionId, End, &Envelope)>,
         message: Option<&Message>,
         end: Ending,
@@ -177,7 +179,7 @@ impl Pipeline {
 
     fn build(
         &self,
-        open: OpenCall,
+        open: Box<OpenCall>,
         answer: Option<(ConnectionId, End, &Envelope)>,
         message: Option<&Message>,
         end: &Ending,
@@ -205,7 +207,7 @@ impl Pipeline {
             CallDirection::ClientToServer => (asker, asked, true),
             CallDirection::ServerToClient => (asked, asker, false),
         };
-        let revision = self.revision(&open, answer, asker_is_client);
+        let (revision, transport) = (self.revision(&open, answer, asker_is_client), self.transport_of(&open));
         let tls = self.connections.value(&open.connection).and_then(|connection| match connection.medium {
             Medium::Tls(library) => Some(library),
             _ => None,
@@ -226,7 +228,7 @@ impl Pipeline {
             subject: open.subject,
             id: open.id,
             direction: open.direction,
-            transport: open.transport,
+            transport,
             tls,
             revision,
             outcome: end.outcome,
@@ -289,6 +291,13 @@ impl Pipeline {
     pub(super) fn show(&mut self, mut ended: Ended) {
         self.link_rounds(&mut ended);
         self.tell_hop(&ended);
+        for process in
+            [&ended.call.client, &ended.call.server].into_iter().filter_map(|it| it.process.as_ref())
+        {
+            if process.home.is_inherited {
+                self.health.shed(Stage::Input, "process_gone");
+            }
+        }
         let task =
             (ended.call.outcome == Outcome::Task || ended.request.task.is_some()).then(|| ended.clone());
         self.observations.push_back(Observation::Call(ended.call));
@@ -318,14 +327,14 @@ impl Pipeline {
         }
         let initialize = &*open.method == "initialize" && answer.message.has_result;
         let session = open.session;
-        let mut server = Declared::default();
+        let mut heard_on = open.connection;
         for id in [Some(open.connection), (answer.connection != open.connection).then_some(answer.connection)]
             .into_iter()
             .flatten()
         {
             if let Some(connection) = self.connections.value_mut(&id) {
                 connection.parties.hear_answer(answer.message);
-                server = connection.parties.server.clone();
+                heard_on = id;
             }
         }
         if let Some(session) = session.and_then(|session| self.sessions.value_mut(&session)) {
@@ -338,7 +347,7 @@ impl Pipeline {
         if let Some(process) = asked
             && self.label(open.connection) == Label::Mcp
         {
-            self.greet_server(open, process, server);
+            self.greet_server(open, process, heard_on);
         }
         match session {
             _ if !initialize => {}

@@ -77,8 +77,8 @@ pub struct Connection {
     pub holes: (u64, u64),
     /// The HTTP session that was last named on it.
     pub session: Option<u64>,
-    /// Whether it began as HTTP and carries messages of WebSocket.
-    pub upgraded: bool,
+    /// It began as HTTP, and carries messages in this way.
+    pub upgraded: Option<Transport>,
     /// When its MCP session began.
     pub session_since: Option<Timestamp>,
     /// Its MCP session is over; what is to be told of that once its calls are.
@@ -155,7 +155,7 @@ impl Connection {
             is_read_inside_tls: [false; 2],
             holes: (0, 0),
             session: None,
-            upgraded: false,
+            upgraded: None,
             session_since: None,
             session_over: None,
         }
@@ -163,7 +163,10 @@ impl Connection {
 
     /// How messages travel on it, without HTTP around each.
     pub const fn transport(&self) -> Transport {
-        if self.upgraded { Transport::WebSocket } else { Transport::Stdio }
+        match self.upgraded {
+            Some(transport) => transport,
+            None => Transport::Stdio,
+        }
     }
 
     /// The process at `end`.

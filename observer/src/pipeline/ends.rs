@@ -33,7 +33,7 @@ impl Pipeline {
             self.take_found(id, to, kind, found);
         }
         self.found = found;
-        let upgraded = self.connections.value(&id).is_some_and(|connection| connection.upgraded);
+        let upgraded = self.connections.value(&id).is_some_and(|connection| connection.upgraded.is_some());
         match kind {
             Kind::Requests | Kind::Responses if !upgraded => self.end_http(id, to, at),
             Kind::Requests | Kind::Responses => self.end_wire(id, to),

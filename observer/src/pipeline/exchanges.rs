@@ -13,7 +13,13 @@ use super::transport::{Carrier, Field, Protocol};
 
 impl Pipeline {
     /// The response whose last byte came towards `to` is over.
-    pub(super) fn end_exchange(&mut self, id: ConnectionId, to: End, last_byte: Mark, whole: bool) {
+    pub(super) fn end_exchange(
+        &mut self,
+        id: ConnectionId,
+        to: End,
+        last_byte: Mark,
+        (whole, is_read): (bool, bool),
+    ) {
         let ended = self.connections.value_mut(&id).and_then(|c| c.exchanges.end());
         let Some(mut exchange) = ended else { return };
         self.note_exchanged(id, &mut exchange);
@@ -26,7 +32,8 @@ impl Pipeline {
                 // The client sends it again, elsewhere.
                 None if (300..400).contains(&status) => self.forget_redirected(call),
                 Some(end) => self.end_by_status(call, id, to, &envelope, end),
-                None if !whole && status == 200 && (!is_event_stream(&exchange) || is_coded(&exchange)) => {
+                None if self.is_taken_back(call) => self.leave_unanswered(call, &exchange, last_byte.at),
+                None if !whole && status == 200 && (!is_event_stream(&exchange) || !is_read) => {
                     self.end_by_status(call, id, to, &envelope, (Outcome::Ok, None));
                 }
                 None => self.leave_unanswered(call, &exchange, last_byte.at),
@@ -41,6 +48,10 @@ impl Pipeline {
         connection.way_mut(to).flow.forget_until(last_byte.position);
     }
 
+    fn is_taken_back(&self, call: CallId) -> bool {
+        self.calls.call(call).is_some_and(|open| open.doom.1 == Outcome::Cancelled)
+    }
+
     fn forget_redirected(&mut self, call: CallId) {
         if let Some(open) = self.calls.close(call) {
             self.forget_call(open.connection, call);
@@ -51,16 +62,22 @@ impl Pipeline {
     /// The response is over and has no answer to the call: it may still come on another connection.
     fn leave_unanswered(&mut self, call: CallId, exchange: &Exchange, at: Timestamp) {
         let accepted = exchange.response.as_ref().is_some_and(|response| response.status == 202);
+        let is_unknown = exchange.response.as_ref().is_some_and(|it| it.damaged && it.status == 0);
         if exchange.session.is_some() && accepted {
             return; // HTTP+SSE of 2024: the answer comes on the event stream
         }
-        let elsewhere = accepted && self.calls.call(call).is_some_and(|open| open.posted_to.is_some());
         let modern = self.calls.call(call).is_some_and(|open| is_modern(open.revision.as_deref()))
             || exchange.is_modern();
+        if accepted
+            && !modern
+            && let Some(open) = self.calls.call_mut(call)
+        {
+            open.transport = Transport::HttpSse; // no other accepts a request
+        }
         let (until, outcome) = match exchange.session {
             _ if modern => (at, Outcome::Cancelled),
             Some(_) => (at.after(self.settings.limits.resume_for), Outcome::Abandoned),
-            None if elsewhere => (at.after(self.settings.limits.resume_for), Outcome::Abandoned),
+            None if accepted || is_unknown => (at.after(self.settings.limits.resume_for), Outcome::Abandoned),
             None => (at, Outcome::Abandoned),
         };
         self.calls.doom(call, until, outcome);
@@ -71,13 +88,22 @@ impl Pipeline {
         let Some(connection) = self.connections.value_mut(&id) else { return };
         match protocol {
             Protocol::Http2 => connection.exchanges.upgrade(),
-            Protocol::WebSocket(_) => {
-                connection.exchanges.end();
-                connection.upgraded = true;
-            }
+            Protocol::WebSocket(_) | Protocol::Attached => drop(connection.exchanges.end()),
         }
         if let Some(reader) = &mut connection.way_mut(to.other()).reader {
             reader.upgrade(protocol);
+        }
+        match protocol {
+            Protocol::Http2 => {}
+            Protocol::WebSocket(_) => self.upgrade_to(id, Transport::WebSocket),
+            Protocol::Attached => self.upgrade_to(id, Transport::Stdio),
+        }
+    }
+
+    /// A connection that began as HTTP carries messages in another way from now on.
+    pub(super) fn upgrade_to(&mut self, id: ConnectionId, transport: Transport) {
+        if let Some(connection) = self.connections.value_mut(&id) {
+            connection.upgraded = Some(transport);
         }
     }
 
@@ -142,8 +168,13 @@ impl Pipeline {
     /// Bytes towards `to` were skipped on purpose. Where these were requests, the open exchanges are over; where
     /// responses, the next one is that of the newest request.
     pub(super) fn restart_exchanges(&mut self, id: ConnectionId, to: End) {
+        let Some(connection) = self.connections.value(&id) else { return };
+        self.give_exchanges_up(id, usize::from(connection.client == Some(to)));
+    }
+
+    /// All but the newest `keep` exchanges end without a response.
+    pub(super) fn give_exchanges_up(&mut self, id: ConnectionId, keep: usize) {
         let Some(connection) = self.connections.value_mut(&id) else { return };
-        let keep = usize::from(connection.client == Some(to));
         let exchanges: Vec<_> = connection.exchanges.drop_all_but(keep).collect();
         for exchange in exchanges {
             self.abandon_exchange(id, &exchange, self.now);
@@ -156,11 +187,6 @@ fn is_event_stream(exchange: &Exchange) -> bool {
     response
         .and_then(|head| head.fields.value(Field::ContentType))
         .is_some_and(|kind| kind.contains("event-stream"))
-}
-
-/// Whether the response is compressed: what its events are may not be known.
-fn is_coded(exchange: &Exchange) -> bool {
-    exchange.response.as_ref().is_some_and(|head| head.fields.value(Field::ContentEncoding).is_some())
 }
 
 /// Whether a revision is of the stateless era, in which a closed response is a cancellation.

@@ -12,7 +12,7 @@ use super::reassembly::stream::Moved;
 use super::reassembly::twin::{ConnectionId, End, Place};
 use super::reassembly::{Mark, Piece};
 use super::time::Timestamp;
-use super::transport::Carrier;
+use super::transport::{Carrier, Transport};
 
 /// Streams with MCP that are passed over in one search for one without.
 const MOST_PASSED_OVER: usize = 64;
@@ -35,6 +35,9 @@ impl Pipeline {
         self.pass(at);
         while let Some(id) = self.early.pop(Timestamp::from_nanos(u64::MAX)) {
             self.settle_early(id, false);
+        }
+        while let Some((connection, to)) = self.held.pop(Timestamp::from_nanos(u64::MAX)) {
+            self.release_held(connection, to);
         }
         self.tell_in_flight();
         let mut in_flight = 0;
@@ -73,7 +76,7 @@ impl Pipeline {
             EventBody::StreamClosed { stream } => self.close_stream(process, stream, at),
             EventBody::TlsBound { stream, socket } => self.bind_tls(stream, socket),
             EventBody::ProcessSeen(facts) => {
-                self.relays.see(process, facts.parent);
+                self.relays.see(process, &facts);
                 self.processes.see(process, *facts);
             }
             EventBody::ProcessExited { status } => self.end_process(process, at, status),
@@ -202,6 +205,10 @@ impl Pipeline {
                 self.wires.detach(before, id);
             }
             self.wires.attach(process, id);
+            if before.is_none() && self.held.count() > 0 {
+                self.release_answers_of(id, actor.other());
+            }
+            let Some(connection) = self.connections.value_mut(&id) else { return };
             if !connection.way(actor.other()).held.is_empty() {
                 self.release_held(id, actor.other());
             }
@@ -220,17 +227,17 @@ impl Pipeline {
         let payloads = self.settings.payloads;
         let lines = connection.may_begin_with_a_banner();
         let captured = connection.verdict == Some(Verdict::Capture);
-        let (mut restarted, mut holes) = (false, (0, 0));
+        let (mut restarted, mut holes, mut torn) = (false, (0, 0), Vec::new());
         let way = connection.way_mut(to);
         let (flow, reader, unread) = (&mut way.flow, &mut way.reader, &mut way.unread);
-        let (may_skip, ids) = (&mut way.may_skip, &mut way.ids);
+        let may_skip = &mut way.may_skip;
         flow.push(moved, limits.send_marks, &mut |piece| {
             let reader = reader.get_or_insert_with(|| Box::new(super::reader::Reader::new(limits, payloads)));
             if let Piece::Data { data, .. } = piece {
                 *unread += data.len() as u64;
             }
             if let Piece::Gap { at, position, missing } = piece {
-                ids.tear(Mark { at, position: position.saturating_add(missing) });
+                torn.push(Mark { at, position: position.saturating_add(missing) });
             }
             if *may_skip && matches!(piece, Piece::Gap { .. }) {
                 // The kernel skipped bytes as it was told to, and found something that it wants looked at.
@@ -244,19 +251,22 @@ impl Pipeline {
                 reader.push(piece, limits, lines, &mut found);
             }
         });
+        let (kind, is_long_unread) =
+            (way.kind(), way.unread > limits.unread_bytes.min(limits.unread_message_bytes));
         if holes.0 > 0 {
-            self.tear_session(id, to);
+            torn.into_iter().for_each(|found| self.tear(id, to, found));
+            self.note_holes(id, holes);
         }
-        self.note_holes(id, holes);
         if restarted {
             self.restart_exchanges(id, to);
         }
-        let kind = self.connections.value(&id).map_or(Kind::Unknown, |connection| connection.way(to).kind());
         for found in found.drain(..) {
             self.take_found(id, to, kind, found);
         }
         self.found = found;
-        self.judge(id, to);
+        if is_long_unread {
+            self.judge(id, to);
+        }
     }
 
     pub(super) fn take_found(&mut self, id: ConnectionId, to: End, kind: Kind, found: Found) {
@@ -271,8 +281,8 @@ impl Pipeline {
             Found::Request(head) => self.take_request_head(id, to, head),
             Found::Response(head) => self.take_response_head(id, to, head),
             Found::Endpoint(text) => self.take_endpoint(id, &text),
-            Found::BodyEnd { last_byte, whole } if kind == Kind::Responses => {
-                self.end_exchange(id, to, last_byte, whole);
+            Found::BodyEnd { last_byte, whole, is_read } if kind == Kind::Responses => {
+                self.end_exchange(id, to, last_byte, (whole, is_read));
             }
             Found::BodyEnd { .. } => {}
             Found::Foreign => self.ignore(id),
@@ -293,11 +303,13 @@ impl Pipeline {
                 }
             }
             Found::Text(envelope, messages) => {
-                let kind = if envelope.carrier == Carrier::WebSocketMessage {
-                    self.connections.value_mut(&id).into_iter().for_each(|joined| joined.upgraded = true);
-                    Kind::Lines
-                } else {
-                    kind
+                let kind = match envelope.carrier {
+                    Carrier::WebSocketMessage => {
+                        self.upgrade_to(id, Transport::WebSocket);
+                        Kind::Lines
+                    }
+                    Carrier::StdioLine => Kind::Lines,
+                    Carrier::HttpBody | Carrier::SseEvent { .. } => kind,
                 };
                 for message in messages {
                     match kind {
@@ -319,79 +331,15 @@ impl Pipeline {
             return;
         }
         if let Some(connection) = self.connections.value_mut(&id) {
-            connection.way_mut(to).flow.forget_until(text.last_byte.position);
+            let way = connection.way_mut(to);
+            let held = way.held.front().map(|held| held.envelope.first_byte.position);
+            way.flow.forget_until(held.unwrap_or(text.last_byte.position));
         }
     }
 
     fn restart_way(&mut self, id: ConnectionId, to: End) {
         if let Some(connection) = self.connections.value_mut(&id) {
             connection.way_mut(to).restart();
-        }
-    }
-
-    /// Decides whether a connection without MCP is worth reading on.
-    fn judge(&mut self, id: ConnectionId, to: End) {
-        let limits = &self.settings.limits;
-        let Some(connection) = self.connections.value_mut(&id) else { return };
-        let way = connection.way_mut(to);
-        let in_text = way.reader.as_ref().is_some_and(|reader| reader.in_text());
-        let limit = if in_text { limits.unread_message_bytes } else { limits.unread_bytes };
-        if way.unread > limit {
-            way.unread = 0;
-            if connection.label != Label::Mcp {
-                self.ignore(id);
-            }
-        }
-    }
-
-    /// What is known of whether a connection carries MCP.
-    pub(super) fn label(&self, id: ConnectionId) -> Label {
-        self.connections.value(&id).map_or(Label::Unknown, |connection| connection.label)
-    }
-
-    /// It is now known whether a connection carries MCP.
-    pub(super) fn set_label(&mut self, id: ConnectionId, label: Label) {
-        let Some(connection) = self.connections.value_mut(&id) else { return };
-        if connection.label == label {
-            return;
-        }
-        connection.label = label;
-        let unproven = std::mem::take(&mut connection.unproven);
-        let orphans = std::mem::take(&mut connection.orphans);
-        match label {
-            Label::Mcp => {
-                (0..orphans).for_each(|_| self.health.fault(Stage::Pairing, "answer_without_request"));
-                self.count_early_holes(id);
-                self.give_verdict(id, Verdict::Capture);
-                for call in unproven {
-                    self.show(call);
-                }
-            }
-            Label::Other => {
-                let calls = std::mem::take(&mut connection.calls);
-                for call in calls {
-                    self.calls.close(call);
-                }
-                self.give_verdict(id, Verdict::Ignore);
-            }
-            Label::Unknown => {}
-        }
-    }
-
-    /// Nothing of interest is on this connection, as far as it was read.
-    pub(super) fn ignore(&mut self, id: ConnectionId) {
-        if self.label(id) != Label::Mcp {
-            self.give_verdict(id, Verdict::Ignore);
-        }
-    }
-
-    fn give_verdict(&mut self, id: ConnectionId, verdict: Verdict) {
-        if let Some(connection) = self.connections.value_mut(&id) {
-            connection.verdict = Some(verdict);
-            if verdict == Verdict::Ignore {
-                connection.ways.iter_mut().for_each(|way| way.may_skip = true);
-            }
-            self.verdicts.extend(connection.streams.iter().map(|stream| (*stream, verdict)));
         }
     }
 

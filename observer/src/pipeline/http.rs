@@ -9,8 +9,8 @@ use super::connection::Label;
 use super::jsonrpc::{Message, MessageId, Shape};
 use super::mcp::meta;
 use super::observation::{CallDirection, Transport};
-use super::pairing::CallId;
-use super::pairing::scope::{AskedBy, CallKey, Scope, hash};
+use super::pairing::scope::{AskedBy, Scope, hash};
+use super::pairing::{CallId, OpenCall};
 use super::private::Private;
 use super::reader::Envelope;
 use super::reassembly::twin::{ConnectionId, End, Medium};
@@ -54,7 +54,7 @@ impl Pipeline {
         connection.session = session.or(connection.session);
         let dropped = connection.exchanges.begin(head, limit, &limits.buffers);
         if let Some(exchange) = connection.exchanges.asking() {
-            exchange.session = session;
+            exchange.session = session.or(exchange.session);
         }
         if let Some(exchange) = dropped {
             self.abandon_exchange(id, &exchange, self.now);
@@ -89,6 +89,9 @@ impl Pipeline {
     pub(super) fn take_response_head(&mut self, id: ConnectionId, to: End, head: Box<ResponseHead>) {
         if self.connections.value_mut(&id).is_some_and(|it| std::mem::take(&mut it.misaligned)) {
             self.restart_exchanges(id, to);
+            if self.may_miss_the_newest_request(id, to.other()) {
+                self.give_exchanges_up(id, 0);
+            }
         }
         let session = head.fields.value(Field::SessionId).map(str::to_owned);
         let Some(connection) = self.connections.value(&id) else { return };
@@ -117,6 +120,7 @@ impl Pipeline {
 
     /// The first event of an event stream of 2024 names the address to post to.
     pub(super) fn take_endpoint(&mut self, id: ConnectionId, text: &str) {
+        self.begin_unseen_stream(id);
         let Some(connection) = self.connections.value(&id) else { return };
         let server = connection.client.unwrap_or(End::A).other();
         let Some(exchange) = connection.exchanges.front() else { return };
@@ -137,8 +141,24 @@ impl Pipeline {
         session.map_or(Transport::StreamableHttp, |session| session.transport)
     }
 
+    /// How a call travelled: what a server asked on an event stream whose session was found later went as that does.
+    pub(super) fn transport_of(&self, open: &OpenCall) -> Transport {
+        let is_of_stream = open.session.is_none()
+            && open.direction == CallDirection::ServerToClient
+            && open.transport == Transport::StreamableHttp;
+        let connection = self.connections.value(&open.connection).filter(|_| is_of_stream);
+        let session = connection.and_then(|connection| connection.session);
+        session.map_or(open.transport, |session| self.http_transport(Some(session)))
+    }
+
     /// A message in the body of a request, towards the server at `to`.
-    pub(super) fn take_posted(&mut self, id: ConnectionId, to: End, envelope: &Envelope, message: Message) {
+    pub(super) fn take_posted(
+        &mut self,
+        id: ConnectionId,
+        to: End,
+        envelope: &Envelope,
+        mut message: Message,
+    ) {
         if !self.weigh(id, to, &message) {
             return;
         }
@@ -155,12 +175,15 @@ impl Pipeline {
         let named = exchange.request.fields.value(Field::McpName).map(mcp_name);
         let headers = exchange.request.fields.chosen(&self.settings.limits.kept_headers);
         let version = exchange.request.fields.value(Field::ProtocolVersion).map(std::sync::Arc::<str>::from);
-        let transport = self.http_transport(session);
+        // What a damaged head says of its session is unknown: it goes where others on the connection went.
+        let before = self.connections.value(&id).and_then(|it| it.session).filter(|_| damaged);
+        let transport = self.http_transport(session.or(before));
         let own = [Some((Scope::Exchange(id, number), AskedBy::Client)), client_scope(session)];
         match message.shape() {
             Shape::Request => {
                 let direction = CallDirection::ClientToServer;
-                let Some(mut call) = self.open_call(id, to, envelope, &message, direction, transport) else {
+                let Some(mut call) = self.open_call(id, to, envelope, &mut message, direction, transport)
+                else {
                     return;
                 };
                 call.exchange = Some(number);
@@ -197,10 +220,8 @@ impl Pipeline {
             // An answer to something that the server asked on an event stream.
             Shape::Success | Shape::Error => {
                 let MessageId::Id(answer_id) = &message.id else { return };
-                let asked = server_scope(session).and_then(|asked| {
-                    let call = self.calls.find(&CallKey::new(asked.0, asked.1, answer_id), answer_id)?;
-                    (!self.may_be_of_another_in(asked, call)).then_some(call)
-                });
+                let asked = server_scope(session);
+                let asked = asked.and_then(|asked| self.find_asked_in(asked, envelope, answer_id));
                 match asked {
                     Some(call) => {
                         let answer = Answer { connection: id, to, envelope, message: &message };
@@ -228,7 +249,7 @@ impl Pipeline {
         self.note_replied(id);
     }
 
-    fn read_reply(&mut self, id: ConnectionId, to: End, envelope: &Envelope, message: Message) {
+    fn read_reply(&mut self, id: ConnectionId, to: End, envelope: &Envelope, mut message: Message) {
         if !self.weigh(id, to, &message) {
             return;
         }
@@ -243,12 +264,13 @@ impl Pipeline {
         let asked_by_client =
             [of_exchange.map(|scope| (scope, AskedBy::Client)), of_session].into_iter().flatten();
         match message.shape() {
+            // What is left of it may be of a request or a notification. A body of its own is an answer whatever is left.
+            Shape::Unknown if envelope.carrier != Carrier::HttpBody => {}
             Shape::Success | Shape::Error | Shape::Unknown => {
                 let call = match &message.id {
-                    MessageId::Id(answer_id) => asked_by_client.clone().find_map(|asked| {
-                        let call = self.calls.find(&CallKey::new(asked.0, asked.1, answer_id), answer_id)?;
-                        (!self.may_be_of_another_in(asked, call)).then_some(call)
-                    }),
+                    MessageId::Id(answer_id) => asked_by_client
+                        .clone()
+                        .find_map(|asked| self.find_asked_in(asked, envelope, answer_id)),
                     // An error for a request that could not be read, or an answer whose id was lost.
                     MessageId::Null | MessageId::Absent => {
                         let orphan = message.has_error || !message.whole;
@@ -271,7 +293,7 @@ impl Pipeline {
                     (None, _) => {}
                 }
             }
-            Shape::Request => self.ask_client(id, to, envelope, &message, number, session),
+            Shape::Request => self.ask_client(id, to, envelope, &mut message, number, session),
             Shape::Notification => {
                 let receivers: Vec<_> = asked_by_client.collect();
                 let senders: Vec<_> = server_scope(session).into_iter().collect();
@@ -287,7 +309,7 @@ impl Pipeline {
         id: ConnectionId,
         to: End,
         envelope: &Envelope,
-        message: &Message,
+        message: &mut Message,
         exchange: Option<u64>,
         session: Option<u64>,
     ) {

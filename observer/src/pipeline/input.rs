@@ -3,17 +3,19 @@
 //! In: a [`RecordHeader`] and its payload. Out: an [`Input`]. Deliberately no meaning: this stage knows neither
 //! what bytes say nor which streams belong together.
 
-use std::collections::BTreeMap;
-use std::fmt;
+mod facts;
+
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use observer_common::process::{ProcessKey, ProcessUsage};
 use observer_common::record::{LAYOUT, RecordHeader, RecordKind};
 use observer_common::stream::{StreamIdentity, StreamKind, TlsLibrary};
-use serde::{Deserialize, Serialize};
 
-use super::private::Private;
 use super::time::Timestamp;
+
+pub use facts::{
+    BlindSpotFacts, ContainerFacts, LibraryFacts, PodFacts, PrivateArguments, ProcessFacts, WorkloadFacts,
+};
 
 /// Names one stream of the kernel (a pipe, one end of a socket, or a TLS object).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -167,142 +169,6 @@ pub struct Sequence {
     pub sent_from: u32,
     /// Of the first byte that this end received.
     pub received_from: u32,
-}
-
-/// Payload of [`RecordKind::ProcessSeen`]. Serialised as JSON in records and capture files.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct ProcessFacts {
-    /// Parent's process id.
-    pub parent: u32,
-    /// Path of the executable.
-    pub exe: String,
-    /// Arguments, the program's name first.
-    pub arguments: PrivateArguments,
-    /// Container id, if it runs in one.
-    pub container: Option<String>,
-    /// What runs the container, where the control group's name tells: `docker`, `containerd`, `cri-o`, `podman`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub runtime: Option<String>,
-    /// Unique id of its pod, if it runs in one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub pod: Option<String>,
-    /// The pod's class of service: `guaranteed`, `burstable`, `besteffort`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub qos: Option<String>,
-    /// Its systemd unit, if it runs in no container.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub unit: Option<String>,
-    /// Number of the user whose rights it has, as this host counts.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub uid: Option<u32>,
-    /// Name of the user, if it runs in no container: inside of one the number may mean somebody else.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub user: Option<String>,
-}
-
-/// Payload of [`RecordKind::ContainerSeen`]. What is absent is not known, and takes nothing back.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct ContainerFacts {
-    /// Its id, as in the facts of its processes.
-    pub id: String,
-    /// What runs it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub runtime: Option<String>,
-    /// Its name; in a pod the one that the pod's specification gives it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// The image that it was made from, as it was named.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub image: Option<String>,
-    /// Unique id of its pod.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub pod: Option<String>,
-}
-
-/// Payload of [`RecordKind::PodSeen`]. What is absent is not known, and takes nothing back.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct PodFacts {
-    /// Its unique id, as in the facts of its processes.
-    pub uid: String,
-    /// Its name.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// Its namespace.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub namespace: Option<String>,
-    /// What made it, and what made that: kind and name of the last.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub workload: Option<WorkloadFacts>,
-    /// Resource attributes that its annotations `resource.opentelemetry.io/…` give it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub attributes: Option<BTreeMap<String, String>>,
-}
-
-/// What keeps pods running.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct WorkloadFacts {
-    /// As the cluster writes it: `Deployment`.
-    pub kind: String,
-    /// Its name.
-    pub name: String,
-}
-
-/// As its users write it: `deployment/web`.
-impl fmt::Display for WorkloadFacts {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.kind.to_ascii_lowercase(), self.name)
-    }
-}
-
-/// Command line arguments: payload, since they often hold secrets.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Vec<String>", into = "Vec<String>")]
-pub struct PrivateArguments(pub Private<Vec<String>>);
-
-impl Default for PrivateArguments {
-    fn default() -> Self {
-        Vec::new().into()
-    }
-}
-
-impl From<Vec<String>> for PrivateArguments {
-    fn from(arguments: Vec<String>) -> Self {
-        Self(Private::new(arguments))
-    }
-}
-
-impl From<PrivateArguments> for Vec<String> {
-    fn from(arguments: PrivateArguments) -> Self {
-        arguments.0.reveal().clone()
-    }
-}
-
-/// Payload of [`RecordKind::LibraryFound`].
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct LibraryFacts {
-    /// Name of the library: `openssl`.
-    pub library: String,
-    /// Path of the file it is in.
-    pub path: String,
-    /// Functions that have probes.
-    pub functions: Vec<String>,
-}
-
-/// Payload of [`RecordKind::BlindSpot`].
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct BlindSpotFacts {
-    /// A short stable name, the `kind` label: `tls_without_probe`, `io_uring`, `library_without_symbols`.
-    pub kind: String,
-    /// The executable or file concerned.
-    pub exe: String,
-    /// Why, in a sentence for the operator.
-    pub reason: String,
 }
 
 /// Why a record was refused.

@@ -102,19 +102,23 @@ impl Pipeline {
         self.servers.watches.pop_front()
     }
 
-    /// `process` has answered `call` as an MCP server, and this is what it calls itself.
-    pub(super) fn greet_server(&mut self, call: &OpenCall, process: ProcessId, declared: Declared) {
+    /// `process` has answered `call` as an MCP server; what it calls itself was heard on the connection `on`.
+    pub(super) fn greet_server(&mut self, call: &OpenCall, process: ProcessId, on: ConnectionId) {
         let may_be_probe = &*call.method == "server/discover";
+        let declared = || self.connections.value(&on).map(|on| on.parties.server.clone()).unwrap_or_default();
         match self.servers.known.value_mut(&process) {
             Some(life) => {
                 if life.declared.name.is_none() {
-                    life.declared = declared;
+                    life.declared = declared();
                 }
                 if !may_be_probe && life.held_until.is_some() {
                     self.tell_start(process);
                 }
             }
-            None => self.meet_server(call, process, declared, may_be_probe),
+            None => {
+                let declared = declared();
+                self.meet_server(call, process, declared, may_be_probe);
+            }
         }
     }
 

@@ -1,11 +1,11 @@
-//! Every bound of the pipeline, with its default and its reason, and the table type that keeps one.
+//! Every bound of the pipeline, with its default and its reason, and what keeps some of them.
 
-use std::borrow::Borrow;
-use std::collections::{BTreeMap, hash_map::Entry};
-use std::hash::{BuildHasher as _, Hash};
+use std::hash::BuildHasher as _;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+pub use super::table::Table;
 
 /// Most memory that hostile input makes the pipeline take, in bytes. What the bounds below add up to is more: no
 /// input fills all of them at once. `tests/replay` measures it.
@@ -96,8 +96,8 @@ pub struct Limits {
     pub listed_tools: usize,
     /// Text of one tool that is held while it is read, and of which a hash is made. The largest seen have some 20 KB.
     pub definition_bytes: usize,
-    /// Hashes of definitions, by their texts: most lists were seen before.
-    pub known_definitions: Memo,
+    /// Names and hashes of tools, by their texts: most lists were seen before.
+    pub known_definitions: Memo<(Box<str>, u128)>,
     /// Nesting of a message. The deepest real schema seen has 40 levels.
     pub nesting: usize,
     /// Processes that send spans of their own. Few of a host do.
@@ -226,146 +226,29 @@ impl Drop for Share {
 
 /// What was worked out of texts before, without the texts: copies share it.
 #[derive(Clone, Debug)]
-pub struct Memo {
-    known: Arc<Mutex<Table<u64, u128>>>,
+pub struct Memo<V> {
+    known: Arc<Mutex<Table<u64, V>>>,
     /// Whoever writes the texts cannot know it, and so cannot make two that are taken for one.
     key: foldhash::quality::RandomState,
 }
 
-impl Memo {
+impl<V: Clone> Memo<V> {
     /// For at most so many texts.
     pub fn new(limit: usize) -> Self {
         Self { known: Arc::new(Mutex::new(Table::new(limit))), key: Default::default() }
     }
 
-    /// What `work_out` makes of the text, or once made of it.
-    pub fn recall(&self, text: &[u8], work_out: impl FnOnce() -> u128) -> u128 {
-        let hash = self.key.hash_one(text);
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.value(&hash).copied().unwrap_or_else(|| {
-            let new = work_out();
-            let _ = known.insert(hash, new);
-            new
-        })
-    }
-}
-
-/// A map that holds at most so many entries; the oldest goes first. Iteration is in order of insertion.
-#[derive(Debug)]
-pub struct Table<K, V> {
-    #[expect(clippy::disallowed_types, reason = "fixed hasher, and never iterated: `order` is")]
-    entries: std::collections::HashMap<K, (u64, V), rustc_hash::FxBuildHasher>,
-    order: BTreeMap<u64, K>,
-    next: u64,
-    limit: usize,
-}
-
-impl<K: Clone + Eq + Hash, V> Table<K, V> {
-    /// An empty table for at most `limit` entries.
-    pub fn new(limit: usize) -> Self {
-        Self { entries: Default::default(), order: BTreeMap::new(), next: 0, limit: limit.max(1) }
+    /// What was worked out of this text.
+    pub fn recall(&self, text: &[u8]) -> Option<V> {
+        self.known().value(&self.key.hash_one(text)).cloned()
     }
 
-    /// Puts `value` under `key`, as the newest entry. Returns the entry that had to go: the one replaced, or at
-    /// the limit the oldest.
-    #[must_use]
-    pub fn insert(&mut self, key: K, value: V) -> Option<(K, V)> {
-        let number = self.next;
-        self.next += 1;
-        self.order.insert(number, key.clone());
-        match self.entries.entry(key.clone()) {
-            Entry::Occupied(mut occupied) => {
-                let (old_number, old) = occupied.insert((number, value));
-                self.order.remove(&old_number);
-                Some((key, old))
-            }
-            Entry::Vacant(vacant) => {
-                vacant.insert((number, value));
-                if self.entries.len() > self.limit { self.pop_oldest() } else { None }
-            }
-        }
+    /// Keeps what was worked out of this text.
+    pub fn keep(&self, text: &[u8], value: V) {
+        let _ = self.known().insert(self.key.hash_one(text), value);
     }
 
-    /// Takes the oldest entry out.
-    pub fn pop_oldest(&mut self) -> Option<(K, V)> {
-        let (_, key) = self.order.pop_first()?;
-        self.entries.remove(&key).map(|(_, value)| (key, value))
-    }
-
-    /// The oldest entry.
-    pub fn oldest(&self) -> Option<(&K, &V)> {
-        let (_, key) = self.order.first_key_value()?;
-        self.entries.get(key).map(|(_, value)| (key, value))
-    }
-
-    /// The value under `key`.
-    pub fn value<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> Option<&V>
-    where
-        K: Borrow<Q>,
-    {
-        self.entries.get(key).map(|(_, value)| value)
-    }
-
-    /// The value under `key`, to be changed.
-    pub fn value_mut(&mut self, key: &K) -> Option<&mut V> {
-        self.entries.get_mut(key).map(|(_, value)| value)
-    }
-
-    /// Takes the entry of `key` out.
-    pub fn remove(&mut self, key: &K) -> Option<V> {
-        let (number, value) = self.entries.remove(key)?;
-        self.order.remove(&number);
-        Some(value)
-    }
-
-    /// Keys, oldest first.
-    pub fn keys(&self) -> impl Iterator<Item = &K> {
-        self.order.values()
-    }
-
-    /// Makes the entry of `key` the newest.
-    pub fn renew(&mut self, key: &K) {
-        if let Some((number, _)) = self.entries.get_mut(key) {
-            self.order.remove(number);
-            *number = self.next;
-            self.order.insert(self.next, key.clone());
-            self.next += 1;
-        }
-    }
-
-    /// Number of entries.
-    pub fn len(&self) -> usize {
-        self.entries.len()
-    }
-
-    /// Whether the next new entry costs the oldest.
-    pub fn is_full(&self) -> bool {
-        self.entries.len() >= self.limit
-    }
-
-    /// Whether there is no entry.
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Table;
-
-    #[test]
-    fn the_oldest_goes_at_the_limit() {
-        let mut table = Table::new(2);
-        assert_eq!(table.insert('a', 1), None);
-        assert_eq!(table.insert('b', 2), None);
-        assert_eq!(table.insert('a', 3), Some(('a', 1)), "replaced, and newest again");
-        assert_eq!(table.insert('c', 4), Some(('b', 2)));
-        assert_eq!(table.keys().copied().collect::<String>(), "ac");
-        table.renew(&'a');
-        assert_eq!(table.keys().copied().collect::<String>(), "ca");
-        table.renew(&'c');
-        assert_eq!(table.remove(&'a'), Some(3));
-        assert_eq!(table.pop_oldest(), Some(('c', 4)));
-        assert!(table.is_empty());
+    fn known(&self) -> MutexGuard<'_, Table<u64, V>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -21,12 +21,12 @@ use super::reassembly::twin::{ConnectionId, End};
 
 impl Pipeline {
     /// A message that came towards `to`.
-    pub(super) fn take_line(&mut self, id: ConnectionId, to: End, envelope: &Envelope, message: Message) {
+    pub(super) fn take_line(&mut self, id: ConnectionId, to: End, envelope: &Envelope, mut message: Message) {
         if !self.weigh(id, to, &message) {
             return;
         }
         match message.shape() {
-            Shape::Request => self.ask(id, to, envelope, &message),
+            Shape::Request => self.ask(id, to, envelope, &mut message),
             Shape::Notification => self.notify_line(id, to, envelope, &message),
             Shape::Success | Shape::Error if message.id_inferred || message.id == MessageId::Absent => {
                 self.answer_with_hole(id, to, envelope, &message);
@@ -46,31 +46,33 @@ impl Pipeline {
             return true; // a piece of one, perhaps: the exchange may know more
         }
         connection.way_mut(to).unread = 0;
-        match evidence::weigh(message) {
-            Evidence::Mcp => self.set_label(id, Label::Mcp),
-            Evidence::Other => self.set_label(id, Label::Other),
-            Evidence::None => {}
+        let label = match evidence::weigh(message) {
+            Evidence::Mcp => Label::Mcp,
+            Evidence::Other => Label::Other,
+            Evidence::None => connection.label,
+        };
+        if label != connection.label {
+            self.set_label(id, label);
         }
-        self.label(id) != Label::Other
+        label != Label::Other
     }
 
     /// A request that came towards `to`.
-    fn ask(&mut self, id: ConnectionId, to: End, envelope: &Envelope, message: &Message) {
+    fn ask(&mut self, id: ConnectionId, to: End, envelope: &Envelope, message: &mut Message) {
         let asker = to.other();
         let Some(direction) = self.direction(id, asker, message) else { return };
         let Some(connection) = self.connections.value_mut(&id) else { return };
         if direction == CallDirection::ClientToServer {
             connection.parties.hear_request(message);
         }
-        let scope = Scope::Connection(id);
-        let transport = self.transport(id);
+        if let MessageId::Id(request_id) = &message.id {
+            connection.way_mut(to).ids.note(request_id);
+        }
+        let transport = connection.transport();
         let Some(mut call) = self.open_call(id, to, envelope, message, direction, transport) else {
             return;
         };
-        call.keys = keys(scope, AskedBy::End(asker), &call);
-        if let Some(connection) = self.connections.value_mut(&id) {
-            connection.way_mut(to).ids.note(&call.id);
-        }
+        call.keys = keys(Scope::Connection(id), AskedBy::End(asker), &call);
         self.register(call);
     }
 
@@ -87,26 +89,31 @@ impl Pipeline {
             Some(Sender::Server) => connection.client = Some(from.other()),
             Some(Sender::Either) | None => {}
         }
-        let from_client = connection.client.is_none_or(|client| client == from);
-        Some(if from_client { CallDirection::ClientToServer } else { CallDirection::ServerToClient })
+        let client = connection.client.or_else(|| self.client_by_wires(id));
+        Some(if client.is_none_or(|client| client == from) {
+            CallDirection::ClientToServer
+        } else {
+            CallDirection::ServerToClient
+        })
     }
 
-    /// What a request says, as a call without keys.
+    /// What a request says, as a call without keys. Method and id are taken out of the message.
     pub(super) fn open_call(
         &self,
         id: ConnectionId,
         to: End,
         envelope: &Envelope,
-        message: &Message,
+        message: &mut Message,
         direction: CallDirection,
         transport: Transport,
-    ) -> Option<OpenCall> {
-        let MessageId::Id(request_id) = &message.id else { return None };
+    ) -> Option<Box<OpenCall>> {
+        let subject = meta::subject(message);
+        let MessageId::Id(request_id) = std::mem::take(&mut message.id) else { return None };
         let flow = &self.connections.value(&id)?.way(to).flow;
-        let method = message.method.clone()?;
+        let method = message.method.take()?;
         let limits = &self.settings.limits;
         let age = if is_subscription(&method) { limits.subscription_age } else { limits.call_age };
-        Some(OpenCall {
+        Some(Box::new(OpenCall {
             number: CallId::default(),
             keys: Vec::new(),
             connection: id,
@@ -114,8 +121,8 @@ impl Pipeline {
             exchange: None,
             posted_to: None,
             method,
-            id: request_id.clone(),
-            subject: meta::subject(message),
+            id: request_id,
+            subject,
             direction,
             transport,
             revision: message.string(Member::MetaVersion).map(Into::into),
@@ -140,11 +147,11 @@ impl Pipeline {
             span: SpanFacts::of_request(message),
             goes_on: matches!(message.member(Member::Cursor), Some(Kept::String(_))),
             arguments: raw(message, Member::Arguments),
-        })
+        }))
     }
 
     /// Takes a call in; those that it replaces end.
-    pub(super) fn register(&mut self, call: OpenCall) {
+    pub(super) fn register(&mut self, call: Box<OpenCall>) {
         let (connection, session) = (call.connection, call.session);
         self.note_asked(&call);
         self.note_in_flight();
@@ -164,7 +171,7 @@ impl Pipeline {
     /// beginning of another, so what is left of an id proves nothing: the answer counts only where a single call
     /// is open that it can belong to.
     fn answer_with_hole(&mut self, id: ConnectionId, to: End, envelope: &Envelope, message: &Message) {
-        match self.only_asked(&self.asked_wires(id, to), message) {
+        match self.only_asked((id, to), envelope, message) {
             Some(call) => self.answer(call, &Answer { connection: id, to, envelope, message }),
             None => self.health.fault(Stage::Pairing, "answer_without_id"),
         }
@@ -175,14 +182,15 @@ impl Pipeline {
             return self.health.fault(Stage::Pairing, "answer_without_id"); // an error for an unreadable request
         };
         let asked = self.find_asked(id, to, answer_id);
-        if let Some(call) = asked.filter(|call| self.may_answer(envelope, *call)) {
+        if let Some(call) = asked.filter(|call| self.may_answer(id, to, envelope, *call)) {
             let answer = Answer { connection: id, to, envelope, message: &message };
             return self.answer(call, &answer);
         }
+        let is_asked_by_unknown = self.is_asked_by_unknown(id, to.other(), answer_id);
         let Some(connection) = self.connections.value_mut(&id) else { return };
-        let sender_known = connection.process(to.other()).is_some();
+        let waits = is_asked_by_unknown || connection.process(to.other()).is_none();
         let way = connection.way_mut(to);
-        if !sender_known && way.held.len() < self.settings.limits.held_messages {
+        if waits && way.held.len() < self.settings.limits.held_messages {
             let until = envelope.last_byte.at.after(self.settings.limits.held_for);
             self.held.set((id, to), until);
             way.held.push_back(Held { message, envelope: envelope.clone(), until });
@@ -199,7 +207,7 @@ impl Pipeline {
             self.held.clear((id, to), until);
             let MessageId::Id(answer_id) = message.id.clone() else { continue };
             let asked = self.find_asked(id, to, &answer_id);
-            match asked.filter(|call| self.may_answer(&envelope, *call)) {
+            match asked.filter(|call| self.may_answer(id, to, &envelope, *call)) {
                 Some(call) => {
                     self.answer(call, &Answer { connection: id, to, envelope: &envelope, message: &message });
                 }
@@ -215,7 +223,7 @@ impl Pipeline {
         let answers = Wire { connection: id, from: sender };
         let same = Wire { connection: id, from: to };
         let requests =
-            self.wires.partner(answers).or_else(|| self.find_wire_by_progress(same, answers, message));
+            self.wires.partner(answers).or_else(|| self.find_wire_by_notification(same, answers, message));
         let requests = requests.unwrap_or(same);
         let others = (Scope::Connection(requests.connection), AskedBy::End(requests.from));
         self.heed_notification(id, to, envelope, message, &[own], &[others]);

@@ -9,7 +9,7 @@
 //!    `next_watch()` likewise: of which processes it should be told what they take.
 //!
 //! The stages are the folders; the files beside them join the stages: [`reader`] for one flow, `feed` for one
-//! record, `early` for sends that wait for their receiver, `ends` for what is over, `lines` and `http` for one message,
+//! record, `labels` for what carries MCP, `early` for sends that wait for their receiver, `ends` for what is over, `lines` and `http` for one message,
 //! `exchanges` for one response, `proof` for what holes leave of them, `completion` for one call, `settle` for a call
 //! seen from both ends, `span_facts` for what only spans tell, `sessions`, `lifecycle`, `parties`, `partners` and `unseen_endpoint` for what surrounds it,
 //! `rounds`, `tasks`, `subscriptions` and `relays` for calls that belong together, `steps` and `auth` for what it tells
@@ -31,6 +31,7 @@ mod holes;
 mod http;
 pub mod input;
 pub mod jsonrpc;
+mod labels;
 mod lifecycle;
 pub mod limits;
 mod lines;
@@ -50,6 +51,7 @@ mod settle;
 mod span_facts;
 mod steps;
 mod subscriptions;
+mod table;
 mod tasks;
 #[cfg(test)]
 mod tests;
@@ -175,7 +177,7 @@ impl Pipeline {
             sessions: Table::new(limits.sessions),
             calls: Calls::new(limits.calls),
             settling: Settling::new(limits.settling),
-            rounds: rounds::OpenRounds::new(limits.rounds),
+            rounds: rounds::OpenRounds::new(limits.rounds, limits.relayed),
             tasks: tasks::Tasks::new(limits.tasks),
             relays: relays::Relays::new(limits.calls, limits.processes, limits.relayed),
             held: Due::default(),

@@ -96,13 +96,21 @@ impl Pipeline {
             })
     }
 
-    /// Progress may be told of before anything was answered: of a call on the same connection, or on another to the
-    /// same process.
-    pub(super) fn find_wire_by_progress(&self, same: Wire, answers: Wire, message: &Message) -> Option<Wire> {
-        let token = message.member(Member::ProgressToken).and_then(as_id)?;
-        let asked_on = |wire: Wire| {
-            CallKey::of_progress(Scope::Connection(wire.connection), AskedBy::End(wire.from), &token)
+    /// Progress, and what a subscription brings, may be told of before anything was answered: of a call on the same
+    /// connection, or on another to the same process.
+    pub(super) fn find_wire_by_notification(
+        &self,
+        same: Wire,
+        answers: Wire,
+        message: &Message,
+    ) -> Option<Wire> {
+        let named = |member| message.member(member).and_then(as_id);
+        let (token, is_progress) = match named(Member::ProgressToken) {
+            Some(token) => (token, true),
+            None => (named(Member::Subscription)?, false),
         };
+        let key = if is_progress { CallKey::of_progress } else { CallKey::new };
+        let asked_on = |wire: Wire| key(Scope::Connection(wire.connection), AskedBy::End(wire.from), &token);
         if self.calls.find(&asked_on(same), &token).is_some() {
             return Some(same);
         }
@@ -110,6 +118,46 @@ impl Pipeline {
         let found = self.find_partner(answers, &asked_on, &token)?;
         (self.connections.value(&found.connection)?.process(found.from.other()) == Some(sender))
             .then_some(found)
+    }
+
+    /// Whether this answer's sender was asked with this id on a wire whose writer was not seen yet.
+    pub(super) fn is_asked_by_unknown(&self, id: ConnectionId, sender: End, answer_id: &Id) -> bool {
+        let sender = self.connections.value(&id).and_then(|connection| connection.process(sender));
+        let Some(sender) = sender else { return false };
+        self.wires.of_process(sender).take(MOST_WIRES).any(|other| {
+            let Some(asked) = self.connections.value(&other) else { return false };
+            let Some(from) = asked.end_of(sender).map(End::other) else { return false };
+            let key = CallKey::new(Scope::Connection(other), AskedBy::End(from), answer_id);
+            asked.process(from).is_none() && self.calls.find(&key, answer_id).is_some()
+        })
+    }
+
+    /// Who asks the process at this end is known now: its answers that were waiting for that go on.
+    pub(super) fn release_answers_of(&mut self, id: ConnectionId, asked: End) {
+        let process = self.connections.value(&id).and_then(|connection| connection.process(asked));
+        let Some(process) = process else { return };
+        let waits = |answers: ConnectionId| {
+            let connection = self.connections.value(&answers)?;
+            let to = connection.end_of(process)?.other();
+            (!connection.way(to).held.is_empty()).then_some((answers, to))
+        };
+        let waiting: Vec<_> = self.wires.of_process(process).take(MOST_WIRES).filter_map(waits).collect();
+        for (answers, to) in waiting {
+            self.release_held(answers, to);
+        }
+    }
+
+    /// The client's end of a wire, where another wire between the same two processes tells who of them it is.
+    pub(super) fn client_by_wires(&self, id: ConnectionId) -> Option<End> {
+        let wire = self.connections.value(&id).filter(|it| it.medium.may_be_a_wire())?;
+        let both = [wire.process(End::A)?, wire.process(End::B)?];
+        let others = self.wires.of_process(both[0]).filter(|other| *other != id).take(MOST_WIRES);
+        let client = others.filter_map(|other| {
+            let other = self.connections.value(&other).filter(|it| it.medium.may_be_a_wire())?;
+            let is_between = other.end_of(both[0])? != other.end_of(both[1])?;
+            is_between.then_some(other.process(other.client?)?)
+        });
+        wire.end_of(client.into_iter().next()?)
     }
 
     fn join_wires(&mut self, answers: Wire, requests: Wire) {
@@ -151,11 +199,14 @@ impl Pipeline {
         }
         let own = Wire { connection: id, from: to };
         let Some(connection) = self.connections.value(&id) else { return Vec::new() };
+        if !connection.medium.may_be_a_wire() {
+            return vec![own];
+        }
         let (Some(reader), Some(writer)) = (connection.process(to), connection.process(to.other())) else {
             return vec![own];
         };
         let crosswise = self.wires.of_process(reader).filter(|other| *other != id).filter_map(|other| {
-            let connection = self.connections.value(&other)?;
+            let connection = self.connections.value(&other).filter(|it| it.medium.may_be_a_wire())?;
             let from = connection.end_of(reader)?;
             let wire = Wire { connection: other, from };
             let asked = connection.process(from.other());
@@ -171,3 +222,6 @@ impl Pipeline {
         calls.into_iter().flatten().copied().filter(asked).collect()
     }
 }
+
+/// Wires of one process that are looked at for one message.
+const MOST_WIRES: usize = 256;

@@ -7,7 +7,7 @@ use super::jsonrpc::Message;
 use super::jsonrpc::skim::Skim;
 use super::limits::Limits;
 use super::reassembly::{Mark, Piece};
-use super::time::Timestamp;
+use super::transport::attached::Output;
 use super::transport::http1::{Requests, Responses};
 use super::transport::http2::Http2;
 use super::transport::recognise::{Guess, LONGEST_START, recognise};
@@ -44,7 +44,7 @@ pub enum Found {
     /// The head of a response.
     Response(Box<ResponseHead>),
     /// A message text with its messages: one, or those of a batch.
-    Text(Box<Envelope>, Vec<Message>),
+    Text(Envelope, Vec<Message>),
     /// The address that an `endpoint` event names.
     Endpoint(Box<str>),
     /// An HTTP body is over.
@@ -53,6 +53,8 @@ pub enum Found {
         last_byte: Mark,
         /// Whether it ended as it should.
         whole: bool,
+        /// Whether all that came of it could be decoded, as long as nothing was missing.
+        is_read: bool,
     },
     /// Bytes that are not of the framing.
     Fault(&'static str),
@@ -70,6 +72,7 @@ enum Framing {
     Responses(Box<Responses>),
     Http2(Box<Http2>),
     WebSocket(Box<Messages>),
+    Attached(Box<Output>),
 }
 
 /// The beginning of a flow.
@@ -79,12 +82,6 @@ struct Start {
     bytes: Vec<(Mark, Box<[u8]>)>,
     /// What is missing directly before them: then they may be the middle of something.
     gap: Option<(Mark, u64)>,
-}
-
-impl Start {
-    const fn behind(at: Timestamp, position: u64, missing: u64) -> Self {
-        Self { bytes: Vec::new(), gap: Some((Mark { at, position }, missing)) }
-    }
 }
 
 /// Which framing a flow has.
@@ -143,7 +140,7 @@ impl Reader {
     pub fn kind(&self) -> Kind {
         match &self.framing {
             Framing::Unknown(_) => Kind::Unknown,
-            Framing::Lines(_) | Framing::WebSocket(_) => Kind::Lines,
+            Framing::Lines(_) | Framing::WebSocket(_) | Framing::Attached(_) => Kind::Lines,
             Framing::Requests(_) => Kind::Requests,
             Framing::Responses(_) => Kind::Responses,
             Framing::Http2(http2) => match http2.is_requests() {
@@ -163,7 +160,9 @@ impl Reader {
                     let first = std::mem::take(first);
                     self.begin(first, (Mark { at, position }, data), limits, lines, out);
                 }
-                Piece::Gap { at, position, missing } => *first = Start::behind(at, position, missing),
+                Piece::Gap { at, position, missing } => {
+                    *first = Start { gap: Some((Mark { at, position }, missing)), ..Start::default() };
+                }
                 Piece::End { .. } => *first = Start::default(),
             }
             return;
@@ -198,6 +197,7 @@ impl Reader {
             Guess::Lines => Framing::Lines(Box::new(Lines::new(limits))),
             Guess::Requests => Framing::Requests(Box::new(Requests::new(limits))),
             Guess::Responses => Framing::Responses(Box::new(Responses::new(limits))),
+            Guess::Attached => Framing::Attached(Box::new(Output::new(limits))),
             Guess::WebSocket => Framing::WebSocket(Box::new(Messages::joined(limits))),
             Guess::Http2Server if first.gap.is_none() => Framing::Http2(Box::new(Http2::responses(limits))),
             Guess::Http2Server | Guess::Http2 => Framing::Http2(Box::new(Http2::joined(limits))),
@@ -220,6 +220,7 @@ impl Reader {
             Framing::Responses(framing) => framing.push(piece, &mut sink),
             Framing::Http2(framing) => framing.push(piece, &mut sink),
             Framing::WebSocket(framing) => framing.push(piece, &mut sink),
+            Framing::Attached(framing) => framing.push(piece, &mut sink),
         }
     }
 
@@ -229,7 +230,7 @@ impl Reader {
             Framing::Requests(framing) => framing.forget_stream(stream),
             Framing::Responses(framing) => framing.forget_stream(stream),
             Framing::Http2(framing) => framing.forget(stream),
-            Framing::Unknown(_) | Framing::Lines(_) | Framing::WebSocket(_) => {}
+            Framing::Unknown(_) | Framing::Lines(_) | Framing::WebSocket(_) | Framing::Attached(_) => {}
         }
         if self.parked.current == stream {
             self.text.reset();
@@ -331,7 +332,7 @@ impl Text {
             let is_cut = skimmed.fault == Some("cut") && !self.is_given_up;
             let end_unseen = is_cut || self.ends_in_hole || self.has_hole && ends_by_itself;
             let envelope = Envelope { first_byte, last_byte, carrier, bytes: self.bytes, end_unseen };
-            out.push(Found::Text(Box::new(envelope), skimmed.messages));
+            out.push(Found::Text(envelope, skimmed.messages));
         }
         self.forget_content();
     }
@@ -387,7 +388,9 @@ impl Frames for Sink<'_> {
             }
             Frame::End { last_byte, carrier } => self.text.end(last_byte, carrier, self.out),
             Frame::Abort => self.text.reset(),
-            Frame::BodyEnd { last_byte, whole } => self.out.push(Found::BodyEnd { last_byte, whole }),
+            Frame::BodyEnd { last_byte, whole, is_read } => {
+                self.out.push(Found::BodyEnd { last_byte, whole, is_read });
+            }
             Frame::Fault(cause) => self.out.push(Found::Fault(cause)),
         }
     }
@@ -396,6 +399,7 @@ impl Frames for Sink<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pipeline::time::Timestamp;
 
     fn texts(pieces: &[Piece<'_>], lines: bool) -> Vec<usize> {
         let (limits, mut found) = (Limits::default(), Vec::new());

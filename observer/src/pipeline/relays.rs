@@ -3,6 +3,10 @@
 //!
 //! A hop passes on a call when it is asked by the process that was asked that call, or by a descendant of it, while
 //! that call is open, with the same method, subject and arguments. A gateway may put something in front of names.
+//!
+//! A container's pipes may be held by a process that nothing ties to the command that it does it for: `conmon` loses
+//! its parent, and talks to `podman` where nobody reads along. Such a hop is inferred, from the same id too, and only if
+//! a single open call can be meant.
 
 use std::collections::VecDeque;
 
@@ -10,7 +14,7 @@ use super::Pipeline;
 use super::completion::Ended;
 use super::connection::Label;
 use super::health::Stage;
-use super::input::ProcessId;
+use super::input::{ProcessFacts, ProcessId};
 use super::limits::Table;
 use super::mcp::meta::Subject;
 use super::observation::{Call, Hop, Relay};
@@ -20,20 +24,33 @@ use super::reassembly::twin::{ConnectionId, End};
 
 /// Generations between the process that was asked and the one that asks on.
 const ANCESTORS: usize = 8;
+/// Programs that pass their input and output on to a container.
+const COMMANDS: [&str; 4] = ["ctr", "docker", "nerdctl", "podman"];
+/// Programs that hold a container's pipes.
+const HOLDERS: [&str; 4] = ["conmon", "conmonrs", "containerd-shim", "containerd-shim-runc-v2"];
 
 /// What is needed to see that a call passes on another.
 #[derive(Debug)]
 pub(super) struct Relays {
-    /// Open calls by who was asked what; closed ones are left until others are added. The oldest kind of call goes
-    /// first, even if it is still asked: with the next request it is there again.
+    /// Open calls by who was asked what, of processes that may pass them on; closed ones are left until others are
+    /// added. The oldest kind of call goes first, even if it is still asked: with the next request it is there again.
     asked: Table<u64, VecDeque<CallId>>,
-    /// The processes among them: few of those that ask, and of their ancestors.
-    asked_processes: Table<u32, ()>,
+    /// Processes that were asked, and whether they or their descendants have asked others since. Most servers never
+    /// do: nothing is kept of their calls.
+    asked_processes: Table<u32, bool>,
     /// Processes by their parents.
     parents: Table<u32, u32>,
+    /// Processes that pass on to containers, and those that hold containers' pipes.
+    part_of_containers: Table<u32, Part>,
     /// Hops that have ended, by the open call that they pass on.
     hops: Table<CallId, Vec<Hop>>,
     each: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    Command,
+    Holder,
 }
 
 impl Relays {
@@ -43,14 +60,35 @@ impl Relays {
             asked: Table::new(calls),
             asked_processes: Table::new(processes),
             parents: Table::new(processes),
+            part_of_containers: Table::new(processes),
             hops: Table::new(calls),
             each,
         }
     }
 
-    /// `parent` is the parent of `process`.
-    pub(super) fn see(&mut self, process: ProcessId, parent: u32) {
-        let _ = self.parents.insert(process.pid, parent);
+    /// Facts of a process, which may be another program by now.
+    pub(super) fn see(&mut self, process: ProcessId, facts: &ProcessFacts) {
+        let _ = self.parents.insert(process.pid, facts.parent);
+        let name = facts.exe.rsplit('/').next().unwrap_or_default();
+        let part = if COMMANDS.contains(&name) {
+            Part::Command
+        } else if HOLDERS.contains(&name) {
+            Part::Holder
+        } else {
+            self.part_of_containers.remove(&process.pid);
+            return;
+        };
+        let _ = self.part_of_containers.insert(process.pid, part);
+    }
+
+    fn is(&self, part: Part, process: ProcessId) -> bool {
+        self.part_of_containers.value(&process.pid) == Some(&part)
+    }
+
+    /// A process and its ancestors, as far as a relay's helpers are nested.
+    fn lineage(&self, pid: u32) -> impl Iterator<Item = u32> {
+        let parent = |pid: &u32| self.parents.value(pid).copied().filter(|parent| *parent > 1);
+        std::iter::successors(Some(pid), parent).take(ANCESTORS)
     }
 
     fn add(&mut self, key: u64, call: CallId, is_open: impl Fn(&CallId) -> bool) {
@@ -75,13 +113,18 @@ impl Pipeline {
             return; // it comes again, from the other end
         }
         let (asker, asked) = (self.process_at(on, call.asker), self.process_at(on, call.asker.other()));
+        asker.into_iter().for_each(|asker| self.expect_hops_by(asker, id));
+        let Some(call) = self.calls.call(id) else { return };
         let outer = asker.and_then(|asker| self.passed_on(call, asker, asked));
+        let outer = outer.or_else(|| asker.and_then(|asker| self.passed_into_container(call, asker)));
         if let Some(asked) = asked.filter(|asked| Some(*asked) != asker) {
-            if self.relays.asked_processes.value(&asked.pid).is_none() {
-                let _ = self.relays.asked_processes.insert(asked.pid, ());
+            if self.relays.is(Part::Command, asked) {
+                self.relays.add(same(call), id, |open| self.calls.call(*open).is_some());
             }
-            for key in keys(call, asked.pid) {
-                self.relays.add(key, id, |open| self.calls.call(*open).is_some());
+            match self.relays.asked_processes.value(&asked.pid) {
+                Some(true) => self.keep_asked(id, asked.pid),
+                Some(false) => {}
+                None => drop(self.relays.asked_processes.insert(asked.pid, false)),
             }
         }
         if let Some(outer) = &outer
@@ -94,12 +137,40 @@ impl Pipeline {
         }
     }
 
+    /// `asker` asks others, for the first time perhaps: then the calls that it was asked itself, or that its ancestors
+    /// were asked, may be passed on from now on. Not `inner`, which it asks.
+    fn expect_hops_by(&mut self, asker: ProcessId, inner: CallId) {
+        let asks_now = |pid: &u32| self.relays.asked_processes.value(pid) == Some(&false);
+        let new: Vec<u32> = self.relays.lineage(asker.pid).filter(asks_now).collect();
+        for pid in new {
+            let _ = self.relays.asked_processes.insert(pid, true);
+            let is_asked = |call: &&OpenCall| call.number != inner && self.is_asked_of(call, pid);
+            let calls: Vec<CallId> = self.calls.iter().filter(is_asked).map(|call| call.number).collect();
+            calls.into_iter().for_each(|call| self.keep_asked(call, pid));
+        }
+    }
+
+    fn is_asked_of(&self, call: &OpenCall, pid: u32) -> bool {
+        let on = call.connection;
+        let (asker, asked) = (self.process_at(on, call.asker), self.process_at(on, call.asker.other()));
+        let is_asked = asked.is_some_and(|asked| asked.pid == pid) && asked != asker;
+        is_asked && !self.connections.value(&on).is_some_and(|on| self.is_shown_by_the_server(on))
+    }
+
+    /// A call that was asked of the process `pid` may be passed on.
+    fn keep_asked(&mut self, id: CallId, pid: u32) {
+        let Some(call) = self.calls.call(id) else { return };
+        for key in keys(call, pid) {
+            self.relays.add(key, id, |open| self.calls.call(*open).is_some());
+        }
+    }
+
     /// What is shown of the call that `open` passes on.
     pub(super) fn relay(&self, open: &OpenCall) -> Option<Relay> {
         let relayed = open.relayed.as_ref()?;
         let outer = self.calls.call(relayed.call);
         let is_shown = outer.is_none_or(|outer| self.label(outer.connection) == Label::Mcp);
-        is_shown.then(|| Relay { at: relayed.at, id: relayed.id.clone() })
+        is_shown.then(|| Relay { at: relayed.at, id: relayed.id.clone(), inferred: relayed.inferred })
     }
 
     /// The hops of a call that ends.
@@ -126,23 +197,28 @@ impl Pipeline {
             self.process_at(outer.connection, outer.asker) != Some(asker)
                 && self.process_at(outer.connection, outer.asker.other()) != asked
         };
-        let lineage = std::iter::successors(Some(asker.pid), |pid| {
-            self.relays.parents.value(pid).copied().filter(|parent| *parent > 1)
-        });
         let is_asked = |pid: &u32| self.relays.asked_processes.value(pid).is_some();
-        lineage.take(ANCESTORS).filter(is_asked).find_map(|pid| {
+        self.relays.lineage(asker.pid).filter(is_asked).find_map(|pid| {
             let candidates = keys(inner, pid).filter_map(|key| self.relays.asked.value(&key)).flatten();
             let open = candidates.filter_map(|call| self.calls.call(*call));
             let outer = open
                 .filter(|outer| agree(outer, inner))
                 .filter(leads_on)
                 .min_by_key(|outer| (outer.hops, outer.number))?;
-            Some(Relayed {
-                call: outer.number,
-                at: outer.sent_at.unwrap_or(outer.first_byte.at),
-                id: outer.id.clone(),
-            })
+            Some(relayed(outer, false))
         })
+    }
+
+    /// The only open call of a container's command that a request of a holder of pipes can pass on.
+    fn passed_into_container(&self, inner: &OpenCall, asker: ProcessId) -> Option<Relayed> {
+        if !self.relays.is(Part::Holder, asker) {
+            return None;
+        }
+        let known = self.relays.asked.value(&same(inner))?.iter();
+        let open = known.filter_map(|call| self.calls.call(*call));
+        let mut meant = open.filter(|outer| outer.hops == 0 && outer.id == inner.id && agree(outer, inner));
+        let outer = meant.next()?;
+        meant.next().is_none().then(|| relayed(outer, true))
     }
 
     fn process_at(&self, id: ConnectionId, end: End) -> Option<ProcessId> {
@@ -155,6 +231,16 @@ impl Pipeline {
             self.connections.value(&place.connection)?.process(on_socket)
         })
     }
+}
+
+fn relayed(outer: &OpenCall, inferred: bool) -> Relayed {
+    let at = outer.sent_at.unwrap_or(outer.first_byte.at);
+    Relayed { call: outer.number, at, id: outer.id.clone(), inferred }
+}
+
+/// Under which calls of a container's command are kept, whatever its process: by all that is the same in a copy.
+fn same(call: &OpenCall) -> u64 {
+    hash(&(&call.method, call.direction, &call.id, name(call), call.ties.arguments))
 }
 
 /// Under which calls that are asked of a process are kept: by their subject, and by their arguments.

@@ -5,6 +5,7 @@
 //! Source: 2026-07-28 `basic/patterns/mrtr` (SEP-2322): the repeated request is the same method about the same
 //! subject; it brings back `requestState`, or the answers to what was asked, by their names.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::Pipeline;
@@ -17,9 +18,12 @@ use super::pairing::scope::hash;
 use super::parties::whereabouts;
 use super::time::Timestamp;
 
-/// Calls that were asked for more input, by what the next round will bring.
+/// Calls that were asked for more input, by what the next round will bring: several at once may be asked for the same.
 #[derive(Debug)]
-pub(super) struct OpenRounds(Table<u64, Earlier>);
+pub(super) struct OpenRounds {
+    waiting: Table<u64, VecDeque<Earlier>>,
+    each: usize,
+}
 
 /// The rounds of one call so far.
 #[derive(Clone, Copy, Debug)]
@@ -31,9 +35,40 @@ struct Earlier {
 }
 
 impl OpenRounds {
-    /// For at most so many calls.
-    pub(super) fn new(limit: usize) -> Self {
-        Self(Table::new(limit))
+    /// For at most so many calls, and so many that are asked for the same.
+    pub(super) fn new(limit: usize, each: usize) -> Self {
+        Self { waiting: Table::new(limit), each }
+    }
+
+    /// The first of those that this may be.
+    fn first(&self, key: u64) -> Option<Earlier> {
+        self.waiting.value(&key)?.front().copied()
+    }
+
+    fn take_first(&mut self, key: u64) {
+        let Some(waiting) = self.waiting.value_mut(&key) else { return };
+        waiting.pop_front();
+        if waiting.is_empty() {
+            self.waiting.remove(&key);
+        }
+    }
+
+    /// Returns whether another one had to go.
+    fn keep(&mut self, key: u64, so_far: Earlier) -> bool {
+        let Some(waiting) = self.waiting.value_mut(&key) else {
+            return self.waiting.insert(key, VecDeque::from([so_far])).is_some();
+        };
+        let is_full = waiting.len() >= self.each;
+        if is_full {
+            waiting.pop_front();
+        }
+        waiting.push_back(so_far);
+        is_full
+    }
+
+    fn oldest(&self) -> Option<(u64, Earlier)> {
+        let (key, waiting) = self.waiting.oldest()?;
+        Some((*key, *waiting.front()?))
     }
 }
 
@@ -64,11 +99,11 @@ impl Pipeline {
     /// The rounds that `call` continues.
     fn earlier_rounds(&mut self, call: &Call, token: Token) -> Option<Earlier> {
         let key = key(call, token);
-        let earlier = self.rounds.0.value(&key).copied();
+        let earlier = self.rounds.first(key);
         let answered = !matches!(call.outcome, Outcome::HttpError | Outcome::Cancelled | Outcome::Abandoned);
         match earlier {
             // One that failed on its way may come again.
-            Some(_) if answered => drop(self.rounds.0.remove(&key)),
+            Some(_) if answered => self.rounds.take_first(key),
             Some(_) => {}
             None => self.health.fault(Stage::Mcp, "round_without_first"),
         }
@@ -76,12 +111,14 @@ impl Pipeline {
     }
 
     fn keep_round(&mut self, key: u64, so_far: Earlier) {
-        let too_old = |it: &Earlier| self.now.since(it.asked_for_input_at) > self.settings.limits.call_age;
-        while self.rounds.0.oldest().is_some_and(|(_, oldest)| too_old(oldest)) {
-            self.rounds.0.pop_oldest();
+        let age = self.settings.limits.call_age;
+        while let Some((old, oldest)) = self.rounds.oldest()
+            && self.now.since(oldest.asked_for_input_at) > age
+        {
+            self.rounds.take_first(old);
             self.health.fault(Stage::Mcp, "round_without_last");
         }
-        if self.rounds.0.insert(key, so_far).is_some() {
+        if self.rounds.keep(key, so_far) {
             self.health.shed(Stage::Mcp, "rounds");
         }
     }

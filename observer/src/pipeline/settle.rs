@@ -3,13 +3,14 @@
 //! The plaintext of a TLS connection is read at each end that runs on this host, so such a call ends twice: once
 //! with the client's times and once with the server's. The first waits here for the second, for a short time.
 
+use std::cmp::Reverse;
 use std::collections::VecDeque;
 
 use super::completion::Ended;
 use super::jsonrpc::Id;
 use super::limits::Table;
 use super::mcp::ties::AnswerTies;
-use super::observation::{Call, Certainty, Links, Outcome, Peer};
+use super::observation::{Call, CallDirection, Certainty, Links, Outcome, Peer};
 use super::pairing::expiry::Due;
 use super::reassembly::twin::{ConnectionId, End};
 use super::time::Timestamp;
@@ -35,6 +36,8 @@ pub struct Settling {
     due: Due<(u64, SocketEnd)>,
     /// Halves that were shown alone, the latest ones: where their requests began, and their ids.
     alone: Table<(SocketEnd, u64), Id>,
+    /// How many bytes more of requests end A has counted than end B: none, unless one was seen later.
+    shifts: Table<(ConnectionId, CallDirection), u64>,
     next: u64,
     limit: usize,
 }
@@ -44,7 +47,8 @@ impl Settling {
     pub fn new(limit: usize) -> Self {
         // One call more for a moment, until [`Settling::pop_excess`].
         let waiting = Table::new(limit.saturating_add(1));
-        Self { waiting, due: Due::default(), alone: Table::new(limit), next: 0, limit }
+        let (alone, shifts) = (Table::new(limit), Table::new(limit));
+        Self { waiting, due: Due::default(), alone, shifts, next: 0, limit }
     }
 
     /// A call has ended whose plaintext was read at `end` of `socket`. If the other half is here, gives the whole
@@ -61,7 +65,8 @@ impl Settling {
         if let Some(other) = self.take_twin((socket, end.other()), position, &ended.call) {
             return Some(merge_ended(ended, other));
         }
-        let twin = ((socket, end.other()), position);
+        let shift = self.shifts.value(&(socket, ended.call.direction)).copied().unwrap_or(0);
+        let twin = ((socket, end.other()), shifted(end, position, shift));
         if self.alone.value(&twin) == Some(&ended.call.id) {
             self.alone.remove(&twin);
             return None;
@@ -84,12 +89,18 @@ impl Settling {
     }
 
     fn take_twin(&mut self, twin: SocketEnd, position: u64, call: &Call) -> Option<Ended> {
-        let queue = self.waiting.value_mut(&twin)?;
+        let (queue, own) = (self.waiting.value_mut(&twin)?, twin.1.other());
+        let connection = (twin.0, call.direction);
+        let shift = self.shifts.value(&connection).copied();
         let same = |other: &Waiting| other.ended.call.id == call.id && other.ended.call.method == call.method;
-        let exact = queue.iter().position(|other| same(other) && other.position == position);
-        let index = exact
-            .or_else(|| queue.iter().position(|other| same(other) && overlap(&other.ended.call, call)))?;
+        let at = |place: u64| move |other: &Waiting| other.position == place;
+        let find = |is_it: &dyn Fn(&Waiting) -> bool| queue.iter().position(|it| same(it) && is_it(it));
+        let by_shift = shift.and_then(|shift| find(&at(shifted(own, position, shift))));
+        let by_text = || find(&|it| shift.is_none() && may_be_one(&it.ended.call, call));
+        let index = by_shift.or_else(|| find(&at(position))).or_else(by_text)?;
         let other = queue.remove(index)?;
+        let (a, b) = if own == End::A { (position, other.position) } else { (other.position, position) };
+        let _ = self.shifts.insert(connection, a.wrapping_sub(b));
         if queue.is_empty() {
             self.waiting.remove(&twin);
         }
@@ -116,6 +127,21 @@ impl Settling {
     }
 }
 
+/// The place at the other end of what is at `position` of this one.
+const fn shifted(own: End, position: u64, shift: u64) -> u64 {
+    match own {
+        End::A => position.wrapping_sub(shift),
+        End::B => position.wrapping_add(shift),
+    }
+}
+
+/// Whether two halves can be of one call where nothing is known of the places of their requests.
+fn may_be_one(one: &Call, other: &Call) -> bool {
+    let subjects = [&one.subject, &other.subject];
+    let is_about_the_same = subjects[0] == subjects[1] || subjects.iter().any(|subject| subject.is_none());
+    one.request_bytes == other.request_bytes && is_about_the_same && overlap(one, other)
+}
+
 /// Whether one call began before the other was over. An id that is used again is another call's, later.
 fn overlap(one: &Call, other: &Call) -> bool {
     let (first, second) = if one.at <= other.at { (one, other) } else { (other, one) };
@@ -140,13 +166,13 @@ fn merge_ended(one: Ended, other: Ended) -> Ended {
 fn merge(one: Call, other: Call) -> Call {
     // The client's half began first; it has the client's time.
     let (first, second) = if one.client_duration.is_some() { (one, other) } else { (other, one) };
-    // Of two answers the one counts that was read whole: a hole in the other may have hidden how it ended.
-    let rank = |call: &Call| (is_answered(call.outcome), std::cmp::Reverse(call.certainty));
     let surer = if rank(&second) > rank(&first) { &second } else { &first };
     let (outcome, error_code) = (surer.outcome, surer.error_code);
-    let has_concluded_times = [(&first, first.client_duration), (&second, second.server_duration)]
-        .iter()
-        .any(|(half, times)| half.certainty == Certainty::Inferred && times.is_some());
+    let is_concluded = |half: &Call| {
+        half.certainty == Certainty::Inferred
+            && (half.client_duration.is_some() || half.server_duration.is_some())
+    };
+    let has_concluded_times = is_concluded(&first) || is_concluded(&second);
     let certainty =
         if has_concluded_times { Certainty::Inferred } else { first.certainty.min(second.certainty) };
     Call {
@@ -183,8 +209,17 @@ fn merge_links(first: Links, second: Links) -> Links {
     }
 }
 
-const fn is_answered(outcome: Outcome) -> bool {
-    !matches!(outcome, Outcome::Abandoned | Outcome::Expired | Outcome::Cancelled)
+/// How much a half knows of the call's end. Of two answers the one counts that was read whole: a hole in the other may
+/// have hidden how it ended. That it was taken back is more than what is only concluded.
+fn rank(half: &Call) -> (u8, Reverse<Certainty>) {
+    let rank = match (half.outcome, half.certainty) {
+        (Outcome::Abandoned | Outcome::Expired, _) => 0,
+        (Outcome::Cancelled, Certainty::Inferred) => 1,
+        (Outcome::Cancelled, _) => 3,
+        (_, Certainty::Inferred) => 2,
+        _ => 4,
+    };
+    (rank, Reverse(half.certainty))
 }
 
 fn merge_peer(near: Peer, far: Peer) -> Peer {
@@ -200,6 +235,30 @@ fn merge_peer(near: Peer, far: Peer) -> Peer {
 mod tests {
     use super::*;
     use crate::export::testing::call;
+
+    #[test]
+    fn an_end_that_was_read_counts_more_than_one_that_was_concluded() {
+        let taken_back = Call { outcome: Outcome::Cancelled, client_duration: None, ..call() };
+        let duration = Some(std::time::Duration::from_millis(1));
+        let concluded = Call {
+            certainty: Certainty::Inferred,
+            client_duration: None,
+            server_duration: duration,
+            ..call()
+        };
+        let answered = Call { client_duration: duration, ..call() };
+        for (one, other, outcome) in [
+            (&taken_back, &concluded, Outcome::Cancelled),
+            (&concluded, &taken_back, Outcome::Cancelled),
+            (&taken_back, &answered, Outcome::Ok),
+            (&concluded, &answered, Outcome::Ok),
+        ] {
+            let merged = merge(one.clone(), other.clone());
+            assert_eq!(merged.outcome, outcome);
+            let is_concluded = [one, other].iter().any(|half| half.certainty == Certainty::Inferred);
+            assert_eq!(merged.certainty == Certainty::Inferred, is_concluded);
+        }
+    }
 
     #[test]
     fn no_more_calls_wait_than_may() {

@@ -1,5 +1,6 @@
 //! What comes out when known bytes go in: stdio, HTTP and TLS, with losses and look-alikes.
 
+mod attached;
 mod ends;
 mod facts;
 mod holes;
@@ -10,6 +11,7 @@ mod http_rules;
 mod namespaces;
 mod proof;
 mod relays;
+mod reuse;
 mod rounds;
 mod rules;
 mod sessions;

@@ -19,10 +19,12 @@ impl Pipeline {
         if exchange.is_some_and(|exchange| exchange.session.is_some() || &*exchange.request.method != "GET") {
             return None;
         }
-        let unseen = exchange.is_none();
+        // Streams of HTTP/2 are on one connection.
+        let own = stream.exchanges.selected().map(|_| id);
         let mut meant = self
             .of_same_parties(id, to)
             .into_iter()
+            .chain(own)
             .filter_map(|connection| self.posted_call(connection, answer_id));
         let (call, session) = meant.next()?;
         if meant.next().is_some() {
@@ -41,13 +43,21 @@ impl Pipeline {
         }
         let stream = self.connections.value_mut(&id)?;
         stream.client = Some(to);
-        if unseen {
-            let head = RequestHead { method: "GET".into(), damaged: true, ..RequestHead::default() };
-            let limits = &self.settings.limits;
-            let _ = stream.exchanges.begin(Box::new(head), limits.http_pipeline, &limits.buffers);
-        }
+        stream.session = Some(session);
+        self.begin_unseen_stream(id);
+        let stream = self.connections.value_mut(&id)?;
         stream.exchanges.answering()?.session = Some(session);
         Some(call)
+    }
+
+    /// The request of an event stream was not seen, if there is none.
+    pub(super) fn begin_unseen_stream(&mut self, id: ConnectionId) {
+        let limits = &self.settings.limits;
+        let stream = self.connections.value_mut(&id).filter(|stream| stream.exchanges.front().is_none());
+        if let Some(stream) = stream {
+            let head = RequestHead { method: "GET".into(), damaged: true, ..RequestHead::default() };
+            let _ = stream.exchanges.begin(Box::new(head), limits.http_pipeline, &limits.buffers);
+        }
     }
 
     /// Connections between the same client and server as this one.

@@ -35,6 +35,7 @@ pub(super) fn write(page: &mut String) {
          that stands in the expression, conversions (`int`, `uint`, `double`, `string`, `bool`), and the loops `all`, \
          `exists` and `exists_one`, but not one inside another. An attribute is a text of 256 characters at most, a \
          number, true or false. Texts, true and false are also values of the metric \
-         `mcp_attribute_requests_total`, 100 of each attribute at most; JSON lines have all, as `attributes`.\n"
+         `mcp_attribute_requests_total`, 100 of each attribute at most; JSON lines have all, as `attributes`; \
+         spans and log records have them too, under their own names.\n"
     ));
 }

@@ -1,5 +1,8 @@
-//! Puts packages of npm and PyPI where tests and recordings find them, once for each state of their lock files.
+//! Puts packages of npm and PyPI where tests and recordings find them, once for each state of their lock files; and
+//! Prometheus.
 #![forbid(unsafe_code)]
+
+pub mod prometheus;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};

@@ -21,6 +21,18 @@ pub struct Collector {
     printed: PathBuf,
 }
 
+/// A collector ended before it had printed all that it had taken.
+#[derive(Clone, Copy, Debug)]
+pub struct Hasty;
+
+impl std::fmt::Display for Hasty {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("the collector ended before it had printed all that it had taken")
+    }
+}
+
+impl std::error::Error for Hasty {}
+
 /// Where a collector listens.
 #[derive(Clone, Copy, Debug)]
 pub struct Addresses {
@@ -87,10 +99,15 @@ impl Collector {
         read(&self.printed)
     }
 
-    /// Ends it. What it has taken, it prints before.
+    /// Ends it. What it has taken, it prints before: for that it gives itself a second, which on a busy machine may
+    /// not be enough. Then it has lost something of its own, and says so.
     pub fn end(&mut self) -> Result<Vec<Span>> {
         self.signal(Signal::TERM)?;
-        self.child.wait()?;
+        let status = self.child.wait()?;
+        let gave_up = std::fs::read_to_string(&self.printed)?.contains("did not exit on channel close");
+        if gave_up || !status.success() {
+            bail!(Hasty);
+        }
         self.spans()
     }
 

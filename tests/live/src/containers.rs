@@ -1,8 +1,8 @@
-//! Containers of this host: containerd and podman with all their files below one folder, and control groups as a
-//! kubelet makes them.
+//! Containers of this host: containerd, docker and podman with all their files below one folder, and control groups as
+//! a kubelet makes them.
 //!
-//! The folder stands for the host's root. Nothing of a containerd, podman or kubelet that the host itself may have is
-//! touched.
+//! The folder stands for the host's root. Nothing of a containerd, docker, podman or kubelet that the host itself may
+//! have is touched.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use rustix::process::{Resource, getrlimit};
+use rustix::process::{Pid, Resource, Signal, getrlimit, kill_process};
 
 use crate::programs::programs;
 
@@ -19,27 +19,33 @@ use crate::programs::programs;
 #[derive(Debug)]
 pub struct Host {
     folder: PathBuf,
-    containerd: Option<Child>,
+    /// Daemons of runtimes, which take their own children with them when they are asked to end.
+    daemons: Vec<Child>,
     groups: Vec<PathBuf>,
 }
 
 impl Host {
     /// One with nothing but the files that `raw-peer` needs in a container.
     pub fn new() -> Result<Self> {
+        Self::with("raw-peer")
+    }
+
+    /// One with nothing but the files that this peer needs in a container.
+    pub fn with(peer: &str) -> Result<Self> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         // Sockets have short names.
         let folder = std::env::temp_dir().join(format!("observed-{}-{number}", std::process::id()));
-        let host = Self { folder, containerd: None, groups: Vec::new() };
+        let host = Self { folder, daemons: Vec::new(), groups: Vec::new() };
         fs::create_dir_all(host.path("rootfs/proc"))?;
-        let peer = programs()?.peers.programs.join("raw-peer");
-        let output = Command::new("ldd").arg(&peer).output().context("cannot start ldd")?;
+        let program = programs()?.peers.programs.join(peer);
+        let output = Command::new("ldd").arg(&program).output().context("cannot start ldd")?;
         let libraries = String::from_utf8(output.stdout)?;
         let libraries = libraries.split_whitespace().filter(|word| word.starts_with('/'));
         for file in libraries {
             host.copy(Path::new(file), file.trim_start_matches('/'))?;
         }
-        host.copy(&peer, "bin/raw-peer")?;
+        host.copy(&program, &format!("bin/{peer}"))?;
         Ok(host)
     }
 
@@ -67,38 +73,83 @@ impl Host {
         self.write("containerd.toml", &text)?;
         let mut command = Command::new("containerd");
         command.arg("--config").arg(self.path("containerd.toml")).stdout(Stdio::null()).stderr(Stdio::null());
-        self.containerd =
-            Some(command.spawn().context("cannot start containerd (Debian: package containerd)")?);
-        let end = Instant::now() + DEADLINE;
-        while !self.ctr().arg("version").stderr(Stdio::null()).stdout(Stdio::null()).status()?.success() {
-            ensure!(Instant::now() < end, "containerd did not listen within {DEADLINE:?}");
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        Ok(())
+        let daemon = spawn(command, "containerd")?;
+        self.daemons.push(daemon);
+        wait_for_daemon("containerd", || self.ctr())
     }
 
     /// `raw-peer` in a container of containerd, with a client and a server that talk.
     pub fn in_containerd(&self, name: &str) -> Command {
+        self.with_containerd(name, "/bin/raw-peer", &TALK)
+    }
+
+    /// A program in a container of containerd, with the command's own input and output.
+    pub fn with_containerd(&self, name: &str, program: &str, arguments: &[&str]) -> Command {
         let mut command = self.ctr();
         command.args(["--namespace", "tools", "run", "--rm", "--rootfs"]).arg(self.path("rootfs"));
-        command.args([name, "/bin/raw-peer"]).args(TALK);
+        command.args([name, program]).args(arguments);
         command
     }
 
-    /// The same in a container of podman.
+    /// Starts docker.
+    pub fn start_docker(&mut self) -> Result<()> {
+        self.write("docker.json", "{}")?;
+        let mut command = Command::new("dockerd");
+        command.arg("--config-file").arg(self.path("docker.json"));
+        command.arg("--data-root").arg(self.path("var/lib/docker"));
+        command.arg("--exec-root").arg(self.path("run/docker")).arg("--pidfile").arg(self.path("docker.pid"));
+        command.args(["--host", &self.docker_socket(), "--storage-driver", "vfs"]);
+        // No network is needed, and none of the host's is touched.
+        command.args(["--bridge", "none", "--iptables=false", "--ip6tables=false"]);
+        let daemon = spawn(command, "docker.io")?;
+        self.daemons.push(daemon);
+        wait_for_daemon("dockerd", || self.docker())?;
+        // An image of nothing: what is needed is mounted.
+        let script =
+            "mkdir \"$1/empty\" && tar -C \"$1/empty\" -c . | docker --host \"$2\" import - nothing:1";
+        let status = Command::new("sh")
+            .args(["-c", script, "sh", self.root(), &self.docker_socket()])
+            .stdout(Stdio::null())
+            .status()?;
+        ensure!(status.success(), "docker import ended with {status}");
+        Ok(())
+    }
+
+    /// A program in a container of docker, with the command's own input and output.
+    pub fn with_docker(&self, name: &str, program: &str, arguments: &[&str]) -> Result<Command> {
+        let mut command = self.docker();
+        command.args(["run", "--interactive", "--rm", "--network", "none", "--name", name]);
+        for entry in fs::read_dir(self.path("rootfs"))? {
+            let entry = entry?;
+            if entry.file_name() != "proc" {
+                let (from, to) = (entry.path(), entry.file_name());
+                command.args(["--volume", &format!("{}:/{}:ro", from.display(), to.display())]);
+            }
+        }
+        command.args(["nothing:1", program]).args(arguments);
+        Ok(command)
+    }
+
+    /// `raw-peer` in a container of podman.
     pub fn in_podman(&self, name: &str) -> Result<Command> {
+        self.with_podman(name, "/bin/raw-peer", &TALK)
+    }
+
+    /// A program in a container of podman, with the command's own input and output.
+    pub fn with_podman(&self, name: &str, program: &str, arguments: &[&str]) -> Result<Command> {
         let mut command = Command::new("podman");
         command.arg("--root").arg(self.path("var/lib/containers/storage"));
         command.arg("--runroot").arg(self.path("run/containers/storage"));
         // `crun` refuses hosts with control groups of both versions.
         command.args(["--storage-driver", "vfs", "--cgroup-manager", "cgroupfs", "--events-backend", "none"]);
-        command.args(["--runtime", "/usr/sbin/runc", "run", "--name", name, "--network", "none"]);
+        command.args(["--runtime", "/usr/sbin/runc", "run", "--interactive", "--name", name]);
+        command.args(["--network", "none"]);
         // Its defaults are above what root may have where it lacks the capability to raise limits.
         for (limit, resource) in [("nofile", Resource::Nofile), ("nproc", Resource::Nproc)] {
             let most = getrlimit(resource).current.unwrap_or(1024).min(1024);
             command.args(["--ulimit", &format!("{limit}={most}:{most}")]);
         }
-        command.arg("--rootfs").arg(self.path("rootfs")).arg("/bin/raw-peer").args(TALK);
+        command.arg("--rootfs").arg(self.path("rootfs")).arg(program).args(arguments);
         Ok(command)
     }
 
@@ -129,6 +180,16 @@ impl Host {
         command
     }
 
+    fn docker(&self) -> Command {
+        let mut command = Command::new("docker");
+        command.args(["--host", &self.docker_socket()]);
+        command
+    }
+
+    fn docker_socket(&self) -> String {
+        format!("unix://{}/docker.sock", self.root())
+    }
+
     fn path(&self, path: &str) -> PathBuf {
         self.folder.join(path)
     }
@@ -143,16 +204,34 @@ impl Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
-        if let Some(mut containerd) = self.containerd.take() {
+        for mut daemon in self.daemons.drain(..) {
             // An error here means that it has ended already, which is what is wanted.
-            let _ = containerd.kill();
-            let _ = containerd.wait();
+            if let Some(pid) = i32::try_from(daemon.id()).ok().and_then(Pid::from_raw) {
+                let _ = kill_process(pid, Signal::TERM);
+            }
+            let _ = daemon.wait();
         }
         for group in &self.groups {
             let _ = fs::remove_dir(group);
         }
         let _ = fs::remove_dir_all(&self.folder);
     }
+}
+
+fn spawn(mut command: Command, package: &str) -> Result<Child> {
+    let name = command.get_program().display().to_string();
+    let started = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    started.with_context(|| format!("cannot start {name} (Debian: package {package})"))
+}
+
+/// Waits until its client can ask it.
+fn wait_for_daemon(name: &str, client: impl Fn() -> Command) -> Result<()> {
+    let end = Instant::now() + DEADLINE;
+    while !client().arg("version").stderr(Stdio::null()).stdout(Stdio::null()).status()?.success() {
+        ensure!(Instant::now() < end, "{name} did not listen within {DEADLINE:?}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    Ok(())
 }
 
 /// A client that starts its server: both are in the container. They live long enough to be looked at on a busy host, as

@@ -6,10 +6,13 @@
 pub mod agent;
 pub mod collector;
 pub mod comparison;
+pub mod conformance;
 pub mod containers;
+pub mod deployed;
 pub mod namespaces;
 pub mod observer;
 pub mod programs;
 pub mod prometheus;
+pub mod rounds;
 pub mod scene;
 pub mod timed;

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use live::containers::Host;
 use live::observer::Observer;
 use live::programs::programs;
 use peers::install::install_relays;
@@ -84,6 +85,38 @@ fn three_hops_are_one_call() -> Result<()> {
     passes_on(|steps| Running::start(&mut stdio_client(steps, &remote)?)?.finish(), 2, "stdio")
 }
 
+#[test]
+fn into_a_container_of_docker() -> Result<()> {
+    let mut host = Host::with(IN_CONTAINER.0)?;
+    host.start_docker()?;
+    // The command, its daemon, and what holds the container's pipes.
+    into_container(&host.with_docker("relayed", &program(), &[IN_CONTAINER.1])?, 3)
+}
+
+#[test]
+fn into_a_container_of_containerd() -> Result<()> {
+    let mut host = Host::with(IN_CONTAINER.0)?;
+    host.start_containerd()?;
+    into_container(&host.with_containerd("relayed", &program(), &[IN_CONTAINER.1]), 2)
+}
+
+#[test]
+fn into_a_container_of_podman() -> Result<()> {
+    let host = Host::with(IN_CONTAINER.0)?;
+    into_container(&host.with_podman("relayed", &program(), &[IN_CONTAINER.1])?, 1)
+}
+
+/// What runs in the container.
+const IN_CONTAINER: (&str, &str) = ("peer-server", "stdio");
+
+fn program() -> String {
+    format!("/bin/{}", IN_CONTAINER.0)
+}
+
+fn into_container(command: &Command, relays: usize) -> Result<()> {
+    passes_on(|steps| Running::start(&mut stdio_client(steps, command)?)?.finish(), relays, "stdio")
+}
+
 /// Lets a client ask through so many relays: each of its calls is one, with as many hops.
 fn passes_on(ask: impl Fn(&[String]) -> Result<Vec<Line>>, relays: usize, transport: &str) -> Result<()> {
     let mut observer = Observer::start(&[])?;
@@ -119,19 +152,27 @@ fn passes_on(ask: impl Fn(&[String]) -> Result<Vec<Line>>, relays: usize, transp
     Ok(())
 }
 
-/// The observed calls of tools by a client, and by those whom it asked: others may be at work on this host.
+/// The observed calls of tools by a client, by those whom it asked, and what passes these on: others may be at work on
+/// this host.
 fn tool_calls(lines: &[Value], client: u32) -> Vec<&Value> {
     let calls: Vec<&Value> =
         lines.iter().filter(|line| line["type"] == "call" && line["method"] == "tools/call").collect();
-    let mut askers = BTreeSet::from([u64::from(client)]);
+    let mut ours: Vec<&Value> = Vec::new();
     loop {
-        let is_ours = |call: &&Value| call["client"]["pid"].as_u64().is_some_and(|pid| askers.contains(&pid));
-        let ours: Vec<&Value> = calls.iter().copied().filter(is_ours).collect();
-        let known = askers.len();
-        askers.extend(ours.iter().filter_map(|call| call["server"]["pid"].as_u64()));
-        if askers.len() == known {
+        let is_ours = |call: &&Value| {
+            let asker = &call["client"]["pid"];
+            *asker == client
+                || ours.iter().any(|outer| {
+                    let relay = &call["relay"];
+                    outer["server"]["pid"] == *asker
+                        || relay["id"] == outer["id"] && relay["time"] == outer["time"]
+                })
+        };
+        let more: Vec<&Value> = calls.iter().copied().filter(is_ours).collect();
+        if more.len() == ours.len() {
             return ours;
         }
+        ours = more;
     }
 }
 

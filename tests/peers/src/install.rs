@@ -25,15 +25,19 @@ pub fn install(programs: &Path) -> Result<Installed> {
     Ok(Installed { programs: programs.to_owned(), node, python })
 }
 
-/// Where the official conformance suite is, and the server that it talks to.
+/// Where the official conformance suite is, and whom it judges.
 #[derive(Clone, Debug)]
 pub struct Conformance {
     /// A Node that the suite runs on; it needs a newer one than most distributions have.
     pub node: PathBuf,
+    /// The interpreter that this Node comes with, which has the second Python SDK too.
+    pub python: PathBuf,
     /// The suite.
     pub suite: PathBuf,
-    /// The server, a script.
+    /// The server that it asks, a script.
     pub server: PathBuf,
+    /// The client that asks it, a script.
+    pub client: PathBuf,
 }
 
 /// Installs the conformance suite if it is missing. `programs` as for [`install`].
@@ -49,8 +53,10 @@ pub fn install_conformance(programs: &Path) -> Result<Conformance> {
     std::fs::copy(sources().join("node/truth.mjs"), recorded.join("truth.mjs"))?;
     Ok(Conformance {
         node: Path::new(folder.trim()).join("bin/node"),
+        python,
         suite: recorded.join("node_modules/@modelcontextprotocol/conformance/dist/index.js"),
         server: recorded.join("conformance_server.mjs"),
+        client: recorded.join("conformance_client.mjs"),
     })
 }
 

@@ -8,5 +8,6 @@ pub mod messages;
 pub mod model;
 pub mod observe;
 pub mod promql;
+pub mod revisions;
 pub mod scenario;
 pub mod wire;

@@ -13,8 +13,9 @@
 //! assert_eq!(s.into_capture().records.len(), 8);
 //! ```
 
+mod identity;
+
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use mcp_observer::capture::file::{Head, HostFacts};
@@ -27,6 +28,7 @@ use observer_common::stream::{StreamIdentity, StreamKind, TlsLibrary};
 
 use crate::captures::{Capture, OwnedRecord};
 use crate::messages::{initialize, initialized, line};
+use identity::{fresh, identity_bytes, tcp};
 
 /// The beginning of every scenario, after boot; 2026-11-21T10:00:00 on its wall clock.
 const START_NS: u64 = 1_000_000_000;
@@ -359,44 +361,4 @@ impl Scenario {
         self.next += 1;
         self.next - 1
     }
-}
-
-fn fresh() -> StreamIdentity {
-    StreamIdentity::default()
-}
-
-fn tcp(local: &str, peer: &str) -> StreamIdentity {
-    let [local, peer] = [local, peer].map(|address| address.parse::<SocketAddr>().expect("an address"));
-    let octets = |address: SocketAddr| match address.ip() {
-        IpAddr::V4(ip) => ip.to_ipv6_mapped().octets(),
-        IpAddr::V6(ip) => ip.octets(),
-    };
-    StreamIdentity {
-        kind: StreamKind::Tcp as u32,
-        network_namespace: 4_026_531_840,
-        local_port: local.port(),
-        peer_port: peer.port(),
-        local: octets(local),
-        peer: octets(peer),
-        ..fresh()
-    }
-}
-
-/// The bytes of the `repr(C)` struct.
-fn identity_bytes(identity: &StreamIdentity) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(size_of::<StreamIdentity>());
-    bytes.extend(identity.kind.to_ne_bytes());
-    bytes.extend(identity.device.to_ne_bytes());
-    bytes.extend(identity.inode.to_ne_bytes());
-    bytes.extend(identity.peer_inode.to_ne_bytes());
-    bytes.extend(identity.generation.to_ne_bytes());
-    bytes.extend(identity.network_namespace.to_ne_bytes());
-    bytes.extend(identity.local_port.to_ne_bytes());
-    bytes.extend(identity.peer_port.to_ne_bytes());
-    bytes.extend(identity.local);
-    bytes.extend(identity.peer);
-    bytes.extend(identity.sent_from.to_ne_bytes());
-    bytes.extend(identity.received_from.to_ne_bytes());
-    assert_eq!(bytes.len(), size_of::<StreamIdentity>(), "a member is missing here");
-    bytes
 }

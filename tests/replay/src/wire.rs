@@ -67,8 +67,19 @@ impl Http2 {
 }
 
 /// A part of a body, perhaps the last.
-pub fn data(stream: u32, ends: bool, text: &str) -> Vec<u8> {
-    frame(0, u8::from(ends), stream, text.as_bytes())
+pub fn data(stream: u32, ends: bool, body: impl AsRef<[u8]>) -> Vec<u8> {
+    frame(0, u8::from(ends), stream, body.as_ref())
+}
+
+/// The same with so many bytes behind it that mean nothing.
+pub fn padded_data(stream: u32, ends: bool, body: &[u8], padding: u8) -> Vec<u8> {
+    let payload = [&[padding], body, &vec![0; usize::from(padding)]].concat();
+    frame(0, 8 | u8::from(ends), stream, &payload)
+}
+
+/// More may be sent.
+pub fn window_update(stream: u32) -> Vec<u8> {
+    frame(8, 0, stream, &[0, 1, 0, 0])
 }
 
 /// The end of a stream before its time.

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use install::prometheus::Prometheus;
 use serde_json::Value;
 use yaml_rust2::{Yaml, YamlLoader};
 
@@ -251,11 +252,12 @@ fn deploy() -> PathBuf {
 }
 
 fn promtool(arguments: impl IntoIterator<Item = PathBuf>) {
-    let mut command = Command::new("promtool");
-    let output = command.args(arguments).output();
-    let install = "it comes with Prometheus: `cargo xtask setup --tests`, or `apt-get install prometheus`";
-    let Output { status, stdout, stderr } =
-        output.unwrap_or_else(|error| panic!("promtool: {error}; {install}"));
+    // This program is TARGET/debug/deps/NAME.
+    let program = std::env::current_exe().unwrap();
+    let tools = Prometheus::find_or_fetch(program.ancestors().nth(3).unwrap())
+        .unwrap_or_else(|error| panic!("{error:#}; `cargo xtask setup --tests` puts them there"));
+    let mut command = Command::new(tools.promtool);
+    let Output { status, stdout, stderr } = command.args(arguments).output().unwrap();
     let told = [String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr)].concat();
     assert!(status.success(), "{command:?}\n{told}");
 }

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use replay::captures::Capture;
 use replay::cases::{CASES, Case};
 use replay::observe::observe;
+use replay::revisions;
 
 #[test]
 fn fixtures_are_observed_as_expected() {
-    let mut wrong: Vec<String> = CASES.iter().filter_map(differs_from_its_case).collect();
+    let mut wrong: Vec<String> = cases().filter_map(differs_from_its_case).collect();
     for folder in fixtures() {
         let seen = observe(&Capture::read(&folder.join("capture.mcpcap")));
         wrong.extend(differs(&folder.join("expected.jsonl"), &seen.lines));
@@ -19,6 +20,10 @@ fn fixtures_are_observed_as_expected() {
         }
     }
     assert!(wrong.is_empty(), "{}\nBLESS=1 accepts the new output", wrong.join("\n"));
+}
+
+fn cases() -> impl Iterator<Item = &'static Case> {
+    CASES.iter().chain(revisions::CASES)
 }
 
 /// A change of a case is a change of a fixture, and to be seen as such.
@@ -47,7 +52,7 @@ fn differs(path: &Path, actual: &str) -> Option<String> {
 
 /// Without the version. What a bucket and a comment look like the cases that were written by hand show.
 fn metrics(folder: &Path, metrics: &str) -> String {
-    let by_hand = CASES.iter().any(|(name, _)| folder.ends_with(name));
+    let by_hand = cases().any(|(name, _)| folder.ends_with(name));
     let shows = |line: &&str| by_hand || !(line.starts_with('#') || line.contains("_bucket{"));
     let lines = metrics.lines().filter(|line| !line.contains("mcp_observer_build_info")).filter(shows);
     lines.map(|line| format!("{line}\n")).collect()

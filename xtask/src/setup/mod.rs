@@ -44,7 +44,7 @@ pub fn for_build() -> Result<()> {
 
 /// What the rootless tests need beyond a build.
 pub fn for_unit_tests() -> Result<()> {
-    step("promtool", || provide(&Need::Prometheus))
+    step("Prometheus", || provide(&Need::Prometheus))
 }
 
 /// What the suites need beyond a build: the peers in other languages, and what makes networks and containers for them.

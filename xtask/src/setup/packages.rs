@@ -3,9 +3,10 @@
 use std::process::Command;
 
 use anyhow::{Result, bail};
+use install::prometheus::Prometheus;
 
 use super::{Found, LLVM, in_path, llvm_prefix};
-use crate::process;
+use crate::{process, workspace};
 
 /// The oldest Node.js that the TypeScript SDK runs on.
 const NODE: u32 = 20;
@@ -43,8 +44,10 @@ impl Need {
             Self::Node => in_path("npm") && node_release().is_some_and(|release| release >= NODE),
             Self::Python => process::succeeds(Command::new("python3").args(["-c", "import ensurepip, venv"])),
             Self::Network => ["ip", "nft", "wget"].into_iter().all(in_path),
-            Self::Prometheus => in_path("promtool"),
-            Self::Containers => ["containerd", "ctr", "runc", "podman"].into_iter().all(in_path),
+            Self::Prometheus => workspace::target().is_ok_and(|target| Prometheus::find(&target).is_some()),
+            Self::Containers => {
+                ["containerd", "ctr", "dockerd", "docker", "runc", "podman"].into_iter().all(in_path)
+            }
             Self::Guests => {
                 ["busybox", "cpio", "depmod", "xz", "qemu-system-x86_64"].into_iter().all(in_path)
             }
@@ -60,8 +63,8 @@ impl Need {
             Self::Node => format!("Node.js {NODE} or newer, and npm"),
             Self::Python => "Python with venv".to_owned(),
             Self::Network => "ip, nft and wget".to_owned(),
-            Self::Prometheus => "promtool".to_owned(),
-            Self::Containers => "containerd, runc and podman".to_owned(),
+            Self::Prometheus => "prometheus and promtool".to_owned(),
+            Self::Containers => "containerd, docker, runc and podman".to_owned(),
             Self::Guests => "the programs that guests are booted with".to_owned(),
         }
     }
@@ -93,9 +96,11 @@ impl Need {
             (Self::Prometheus, Alpine) => &["prometheus"],
             (Self::Prometheus, Fedora) => &["golang-github-prometheus"],
             (Self::Prometheus, Suse) => &["golang-github-prometheus-prometheus"],
+            // Installed, it would be a server of this host: see below.
             (Self::Prometheus, _) => &["prometheus"],
             // What runs as a service elsewhere is started by the tests themselves, with folders of their own.
-            (Self::Containers, _) => &["containerd", "runc", "podman"],
+            (Self::Containers, Debian) => &["containerd", "docker.io", "runc", "podman"],
+            (Self::Containers, _) => &["containerd", "docker", "runc", "podman"],
             // The guest's own emulator is fetched beside the system's and borrows the libraries of this one.
             (Self::Guests, Debian) => &["qemu-system-x86", "busybox-static", "cpio", "kmod", "xz-utils"],
             (Self::Guests, _) => &[],
@@ -117,6 +122,10 @@ pub fn provide(need: &Need) -> Result<Found> {
         }
         _ => bail!("{what}: missing here, and this can be installed on Debian only: {}", debian(*need)),
     };
+    if *need == Need::Prometheus {
+        Prometheus::find_or_fetch(&workspace::target()?)?;
+        return Ok(Found::Installed);
+    }
     apt_install(packages)?;
     if !need.is_there() {
         bail!("{what}: this release's {} are not enough; install it from elsewhere", packages.join(" and "));

@@ -5,7 +5,7 @@ use super::source::Source;
 
 /// The stages in their order. Those of one line are one stage; the first line is what all may use.
 const STAGES: &[&[&str]] = &[
-    &["health", "limits", "private", "time"],
+    &["health", "limits", "private", "table", "time"],
     &["input"],
     &["reassembly"],
     &["transport"],
@@ -27,6 +27,7 @@ const GLUE: &[&str] = &[
     "feed",
     "holes",
     "http",
+    "labels",
     "lifecycle",
     "lines",
     "parties",

@@ -31,7 +31,7 @@ pub fn key(pid: u32) -> Option<(ProcessKey, u32)> {
 pub fn facts(pid: u32, parent: u32, homes: &mut Homes) -> ProcessFacts {
     let exe = exe(pid).unwrap_or_default();
     let mut facts = ProcessFacts { parent, exe, arguments: arguments(pid).into(), ..ProcessFacts::default() };
-    homes.complete(pid, &mut facts);
+    facts.gone = !homes.complete(pid, &mut facts);
     facts
 }
 

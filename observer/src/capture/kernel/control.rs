@@ -103,7 +103,8 @@ impl Processes {
         // A process that is already gone is known by the path that it was started with.
         let exe = processes::exe(pid).unwrap_or_else(|| String::from_utf8_lossy(filename).into_owned());
         let mut facts = ProcessFacts { parent, exe, arguments: arguments.into(), ..ProcessFacts::default() };
-        if !self.homes.complete(pid, &mut facts)
+        facts.gone = !self.homes.complete(pid, &mut facts);
+        if facts.gone
             && let Some((_, parent)) = self.known.get(&parent)
         {
             inherit(&mut facts, parent);
@@ -239,6 +240,7 @@ mod tests {
         processes.take(header(ControlKind::Exec, GONE, &payload), &payload);
         let facts = facts(&processes.ready[0]);
         assert_eq!((facts.parent, facts.exe.as_str()), (1, "/bin/server"));
+        assert!(facts.gone, "and says that it could not be looked at");
         assert_eq!(Vec::from(facts.arguments), ["server", "--stdio"]);
     }
 
@@ -251,6 +253,18 @@ mod tests {
         processes.take(header(ControlKind::Fork, GONE - 1, &parent), &parent);
         let facts = facts(&processes.ready[1]);
         assert_eq!((facts.parent, facts.exe.as_str()), (GONE, "/bin/server"));
+    }
+
+    #[test]
+    fn where_a_program_ran_that_is_gone_already_is_its_parents_to_say() {
+        let mut processes = Processes::default();
+        processes.found(std::process::id(), 1);
+        let mut payload = exec_payload(b"/bin/client", b"client\0");
+        payload[..4].copy_from_slice(&std::process::id().to_ne_bytes());
+        processes.take(header(ControlKind::Exec, GONE, &payload), &payload);
+        let [own, gone] = [0, 1].map(|at| facts(&processes.ready[at]));
+        assert!(own.uid.is_some() && !own.gone);
+        assert_eq!((gone.uid, gone.unit, gone.gone), (own.uid, own.unit, true));
     }
 
     #[test]

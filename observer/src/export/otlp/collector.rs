@@ -5,6 +5,7 @@
 use std::future::Future;
 use std::io::Write;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::SystemTime;
 
@@ -159,10 +160,9 @@ impl GrpcService<Body> for Wire {
         let response = self.client.request(request);
         Box::pin(async {
             response.await.map_err(|error| {
-                let Verdict::Again { reason, .. } = Verdict::of_transport(&error) else {
-                    return Status::new(Code::Unavailable, "");
-                };
-                Status::new(Code::Unavailable, reason)
+                let mut status = Status::new(Code::Unavailable, "");
+                status.set_source(Arc::new(error));
+                status
             })
         })
     }

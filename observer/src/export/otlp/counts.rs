@@ -1,4 +1,5 @@
-//! What the export gave up or could not deliver, by cause; told of on standard error, at most once a minute each.
+//! What became of what was to be exported: taken by a collector, or given up, by cause. What is given up is told of on
+//! standard error too, at most once a minute for each cause.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -6,7 +7,12 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use crate::export::prometheus::metrics::Counter;
+use crate::export::prometheus::registry::Registry;
 use crate::pipeline::health::{Health, Stage};
+
+const EXPORTED: Counter<1> = Counter::new("mcp_observer_exported_total");
+const REQUESTS: Counter<2> = Counter::new("mcp_observer_export_requests_total");
 
 /// Why something did not arrive. The names are label values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,12 +55,33 @@ pub enum Signal {
 }
 
 impl Signal {
-    /// Its name in sentences.
+    /// Its name in sentences and labels.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Traces => "traces",
             Self::Logs => "logs",
             Self::Metrics => "metrics",
+        }
+    }
+}
+
+/// What became of a request to a collector. The names are label values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fate {
+    /// The collector took it.
+    Taken,
+    /// It is sent again: the collector was not reached, or asked for that.
+    Failed,
+    /// The collector turned it down for good.
+    Refused,
+}
+
+impl Fate {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Taken => "taken",
+            Self::Failed => "failed",
+            Self::Refused => "refused",
         }
     }
 }
@@ -75,6 +102,8 @@ struct Inner {
     shed: BTreeMap<&'static str, u64>,
     warned: BTreeMap<String, Instant>,
     total: u64,
+    exported: BTreeMap<Signal, u64>,
+    requests: BTreeMap<(Signal, Fate), u64>,
 }
 
 /// Between two warnings of one cause.
@@ -97,6 +126,19 @@ impl Counts {
         inner.total += count;
     }
 
+    /// So many spans, records or points of `signal` were taken.
+    pub fn exported(&self, signal: Signal, count: u64) {
+        let Ok(mut inner) = self.inner.lock() else { return };
+        *inner.exported.entry(signal).or_default() += count;
+    }
+
+    /// What became of a request; the last one tells whether the collector is up.
+    pub fn request(&self, signal: Signal, fate: Fate) {
+        self.set_up(signal, fate == Fate::Taken);
+        let Ok(mut inner) = self.inner.lock() else { return };
+        *inner.requests.entry((signal, fate)).or_default() += 1;
+    }
+
     /// Spans were left out because their process makes them itself.
     pub fn left_out(&self, count: u64) {
         if count > 0
@@ -106,11 +148,17 @@ impl Counts {
         }
     }
 
-    /// Adds what was counted since the last time to `health`.
-    pub fn tell(&self, health: &mut Health) {
+    /// Adds what was given up since the last time to `health`, and what arrived to `registry`.
+    pub fn tell(&self, health: &mut Health, registry: &Registry) {
         let Ok(mut inner) = self.inner.lock() else { return };
         for (cause, count) in std::mem::take(&mut inner.shed) {
             health.shed_many(Stage::Export, cause, count);
+        }
+        for (signal, count) in std::mem::take(&mut inner.exported) {
+            registry.add(EXPORTED, [signal.name()], count);
+        }
+        for ((signal, fate), count) in std::mem::take(&mut inner.requests) {
+            registry.add(REQUESTS, [signal.name(), fate.name()], count);
         }
     }
 
@@ -131,8 +179,7 @@ impl Counts {
         let _ = writeln!(std::io::stderr(), "warning: {}", sentence());
     }
 
-    /// Whether the last attempt to send this signal succeeded.
-    pub fn set_up(&self, signal: Signal, is_up: bool) {
+    fn set_up(&self, signal: Signal, is_up: bool) {
         let bit = 1 << signal as u32;
         if is_up {
             self.down.fetch_and(!bit, Ordering::Relaxed);

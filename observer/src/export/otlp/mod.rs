@@ -60,6 +60,7 @@ use crate::pipeline::time::WallClock;
 pub struct Otlp {
     tracer: Tracer,
     choice: Choice,
+    registry: Registry,
     traces: Option<Inlet>,
     logs: Option<Inlet>,
     counts: Arc<Counts>,
@@ -126,13 +127,22 @@ impl Otlp {
         }
         if let Some(target) = settings.metrics {
             let resource = maker.resources.own();
-            let gatherer = Gatherer { registry, resource, view: settings.metric_view };
+            let gatherer = Gatherer { registry: registry.clone(), resource, view: settings.metric_view };
             let courier = courier(target, Signal::Metrics)?;
             jobs.push(Box::pin(worker::tell_metrics(courier, settings.metric_interval, gatherer)));
         }
         let failed = |source| Error::Io { act: "start the OTLP exporter".into(), source };
         let thread = if jobs.is_empty() { None } else { Some(worker::run(jobs).map_err(failed)?) };
-        Ok(Self { tracer: Tracer::new(settings.sampler), choice, traces, logs, counts, stop, thread })
+        Ok(Self {
+            tracer: Tracer::new(settings.sampler),
+            choice,
+            registry,
+            traces,
+            logs,
+            counts,
+            stop,
+            thread,
+        })
     }
 
     /// Becomes true while a collector does not take what it is sent.
@@ -185,7 +195,7 @@ impl Exporter for Otlp {
     }
 
     fn account(&mut self, health: &mut Health) {
-        self.counts.tell(health);
+        self.counts.tell(health, &self.registry);
     }
 
     fn finish(&mut self) {

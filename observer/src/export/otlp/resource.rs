@@ -1,9 +1,12 @@
 //! Whose spans they are: one resource for each observed service, and one for the observer itself.
 
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::resource::v1::Resource;
 
 use super::attributes::Attributes;
 use super::settings::{AttributeLimits, Settings};
+use crate::capture::host::Options;
+use crate::capture::host::root::HostRoot;
 use crate::export::trace::Mixer;
 use crate::pipeline::input::ProcessId;
 use crate::pipeline::observation::{Peer, Process};
@@ -36,15 +39,22 @@ pub type Key<'a> = (Option<ProcessId>, Option<&'a str>, Option<&'a str>, Option<
 pub struct Host {
     name: String,
     id: String,
+    /// What a cluster calls it, where the user says so.
+    node: Option<String>,
 }
 
 impl Host {
-    /// This host.
-    pub fn here() -> Self {
-        let id = ["/etc/machine-id", "/var/lib/dbus/machine-id"];
-        let id = id.into_iter().find_map(|path| std::fs::read_to_string(path).ok()).unwrap_or_default();
-        let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
-        Self { name, id: id.trim().to_owned() }
+    /// This host: not the container in which the observer may run, which has a name and files of its own.
+    pub fn here(options: &Options) -> Self {
+        let root = HostRoot::new(options.root.as_deref());
+        let line = |path: &str| {
+            let text = String::from_utf8(root.read(path, 1024).ok()?).ok()?;
+            Some(text.trim().to_owned()).filter(|text| !text.is_empty())
+        };
+        let id = ["/etc/machine-id", "/var/lib/dbus/machine-id"].into_iter().find_map(line);
+        let own = || rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let name = line("/etc/hostname").unwrap_or_else(own);
+        Self { name, id: id.unwrap_or_default(), node: options.node.clone() }
     }
 }
 
@@ -88,6 +98,7 @@ impl Resources {
             add(&mut list, "service.instance.id", Some(&self.instance(process)));
             self.process(&mut list, process, clock);
             of_container(&mut list, process);
+            self.node(&mut list, process);
             // A process that is known runs here; a peer that is not may run anywhere.
             self.host(&mut list);
         }
@@ -124,6 +135,9 @@ impl Resources {
             list.texts("process.command_args", process.arguments.reveal());
         }
         add(list, "process.owner", process.home.user.as_deref());
+        if process.home.is_inherited {
+            list.put("mcp_observer.inherited", Value::BoolValue(true));
+        }
     }
 
     fn host(&self, list: &mut Attributes) {
@@ -136,6 +150,12 @@ impl Resources {
         if !list.has("os.type") {
             list.text("os.type", "linux");
         }
+    }
+
+    /// The node of a process in a pod.
+    fn node(&self, list: &mut Attributes, process: &Process) {
+        let Some(host) = self.host.as_ref().filter(|_| process.pod_uid().is_some()) else { return };
+        add(list, "k8s.node.name", Some(host.node.as_deref().unwrap_or(&host.name)));
     }
 
     /// The same for one process however often it is asked for, and for no other. A UUID of version 8: made by a

@@ -1,6 +1,8 @@
 //! What arrives at a collector, attribute by attribute, and what becomes of it when the collector does not do well.
 
+mod accounting;
 mod receiver;
+mod tls;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -13,9 +15,13 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 
 use self::receiver::{Answer, Receiver, Taken};
 use super::*;
+use crate::capture::host::Options as HostOptions;
 use crate::export::prometheus::Prometheus;
 use crate::export::testing::{CLOCK, SECRET, call};
+use crate::pipeline::attribution::Processes;
+use crate::pipeline::input::{ProcessFacts, ProcessId};
 use crate::pipeline::jsonrpc::Id;
+use crate::pipeline::limits::Limits;
 use crate::pipeline::observation::{
     CallDirection, CallEvent, Outcome, Peer, SpanFacts, Subject, TraceContext, Transport,
 };
@@ -185,7 +191,7 @@ fn whatever_is_sent_is_in_the_reference() {
         }
     };
     let failed = Call { outcome: Outcome::RpcError, error_code: Some(1), ..whole_call() };
-    let host = Some(Host::here());
+    let host = Some(Host::here(&HostOptions::default()));
     let taken = taken(
         vec![whole_call(), failed],
         &[NO_METRICS],
@@ -209,9 +215,15 @@ fn attributes_of_the_user_are_sent_and_replace_none() {
         attribute("mcp.method.name", AttributeValue::Int(1)),
     ];
     let taken =
-        taken(vec![Call { attributes: attributes_of_user, ..call() }], &ONLY_TRACES, Choice::default());
-    let sent = attributes(&spans(&taken)[0].1.attributes);
-    assert_eq!([&*sent["team"], &*sent["mcp.method.name"]], ["blue", "tools/call"]);
+        taken(vec![Call { attributes: attributes_of_user, ..call() }], &[NO_METRICS], Choice::default());
+    let records = taken.logs.iter().flat_map(|it| &it.resource_logs).flat_map(|it| &it.scope_logs);
+    let records = records.flat_map(|it| it.log_records.iter().map(|it| it.attributes.clone()));
+    let lists = spans(&taken).into_iter().map(|(_, span)| span.attributes).chain(records);
+    let sent: Vec<_> = lists.map(|list| attributes(&list)).collect();
+    assert_eq!(sent.len(), 3, "two spans and a record");
+    for sent in sent {
+        assert_eq!([&*sent["team"], &*sent["mcp.method.name"]], ["blue", "tools/call"]);
+    }
 }
 
 #[test]
@@ -223,7 +235,7 @@ fn every_service_is_a_resource_of_its_own() {
         ("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test,service.name=x,host.name=mine"),
         ("OTEL_SERVICE_NAME", "observer"),
     ];
-    let host = Some(Host::here());
+    let host = Some(Host::here(&HostOptions::default()));
     let taken = taken(calls, &variables, Choice { host, ..Choice::default() });
     let [request] = taken.traces.try_into().unwrap();
     let resources = request.resource_spans.iter();
@@ -248,6 +260,30 @@ fn every_service_is_a_resource_of_its_own() {
     assert_eq!(instances.len(), 2);
     assert!(instances.iter().all(|id| id.len() == 36 && id.as_bytes()[14] == b'8'), "{instances:?}");
     assert!(!format!("{resources:?}").contains(SECRET), "no arguments of commands");
+}
+
+#[test]
+fn the_host_is_the_one_whose_files_were_named_and_a_pods_node_is_named_too() {
+    let root = std::env::temp_dir().join(format!("mcp-observer-host-{}", std::process::id()));
+    std::fs::create_dir_all(root.join("etc")).unwrap();
+    std::fs::write(root.join("etc/hostname"), "metal-7\n").unwrap();
+    std::fs::write(root.join("etc/machine-id"), "0af1\n").unwrap();
+    let options = HostOptions { root: Some(root.clone()), node: Some("node-7".into()) };
+    let host = Some(Host::here(&options));
+    std::fs::remove_dir_all(root).unwrap();
+    let mut processes = Processes::new(&Limits::default());
+    let id = ProcessId { pid: 4243, started_ns: 1 };
+    processes.see(id, ProcessFacts { pod: Some("u1".into()), ..ProcessFacts::default() });
+    let server = Peer { process: Some(processes.process(id)), ..call().server };
+    let choice = Choice { host, ..Choice::default() };
+    let taken = taken(vec![Call { server, ..call() }], &ONLY_TRACES, choice);
+    let resources = taken.traces.iter().flat_map(|request| &request.resource_spans);
+    let resources = resources.map(|it| attributes(&it.resource.as_ref().unwrap().attributes));
+    let [client, server] = resources.collect::<Vec<_>>().try_into().unwrap();
+    for resource in [&client, &server] {
+        assert_eq!([&*resource["host.name"], &*resource["host.id"]], ["metal-7", "0af1"]);
+    }
+    assert_eq!((client.get("k8s.node.name"), &*server["k8s.node.name"]), (None, "node-7"));
 }
 
 #[test]
@@ -541,8 +577,8 @@ fn what_may_pass_is_tried_again_and_arrives_once() {
     let second = taken.attempts[2].duration_since(taken.attempts[1]);
     assert!(second >= Duration::from_secs(1), "as the collector had asked: {second:?}");
     assert_eq!((ids(&taken).len(), taken.attempts.len()), (10, 5));
-    assert!(exporter.counts.is_up());
     exporter.finish();
+    assert!(exporter.counts.is_up());
     assert_eq!(exporter.counts.lost(), 0);
 }
 

@@ -44,6 +44,11 @@ impl Verdict {
 
     /// Of a gRPC status that is not OK.
     pub fn of_grpc(status: &Status) -> Self {
+        // With a source it was not the collector that said so, but the way to it that broke.
+        if let Some(broken) = std::error::Error::source(status) {
+            return Self::of_transport(broken);
+        }
+        // Its message is the collector's, and may quote what it was sent.
         let reason = format!("gRPC status {:?}", status.code());
         let after = status.get_details_retry_info().and_then(|info| info.retry_delay);
         let again = match status.code() {
@@ -54,8 +59,7 @@ impl Verdict {
             | Code::Unavailable
             | Code::DataLoss => true,
             Code::ResourceExhausted => after.is_some(),
-            // With a source it was not the collector that said so, but the way to it that broke.
-            _ => std::error::Error::source(status).is_some(),
+            _ => false,
         };
         if again { Self::Again { after, reason } } else { Self::Refused { reason } }
     }

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::collector::Collector;
-use super::counts::{Cause, Counts, Signal};
+use super::counts::{Cause, Counts, Fate, Signal};
 use super::item::Item;
 use super::metrics::Gatherer;
 use super::portion::Request;
@@ -72,7 +72,8 @@ pub async fn pump<R: Request>(
             () = tokio::time::sleep(delay) => true,
             _ = courier.stop.changed() => true,
         };
-        while is_due || outlet.is_full() {
+        // The end may have come while a portion was on its way.
+        while is_due || courier.is_ending() || outlet.is_full() {
             let portion = outlet.take();
             if portion.is_empty() {
                 break;
@@ -128,18 +129,18 @@ impl Courier {
             };
             let (after, reason) = match verdict {
                 Verdict::Taken { rejected, message } => {
-                    self.taken(rejected, &message);
+                    self.taken(parts, rejected, &message);
                     return true;
                 }
                 Verdict::Refused { reason } => {
-                    self.counts.set_up(self.signal, false);
+                    self.counts.request(self.signal, Fate::Refused);
                     self.counts.shed(self.signal, Cause::Refused, parts);
                     self.warn("refused", || format!("{reason}; {parts} of them are dropped"));
                     return false;
                 }
                 Verdict::Again { after, reason } => (after, reason),
             };
-            self.counts.set_up(self.signal, false);
+            self.counts.request(self.signal, Fate::Failed);
             self.warn("down", || format!("{reason}; trying again"));
             self.pause(backoff.wait(after)).await;
         }
@@ -157,8 +158,11 @@ impl Courier {
         }
     }
 
-    fn taken(&self, rejected: u64, message: &str) {
-        self.counts.set_up(self.signal, true);
+    fn taken(&self, parts: u64, rejected: u64, message: &str) {
+        // A collector cannot turn down more than it was sent, whatever it says.
+        let rejected = rejected.min(parts);
+        self.counts.request(self.signal, Fate::Taken);
+        self.counts.exported(self.signal, parts - rejected);
         self.counts.shed(self.signal, Cause::Rejected, rejected);
         if rejected > 0 {
             // What the collector says may quote what it was sent.

@@ -151,6 +151,16 @@ pub const METRICS: &[Metric] = &[
         "Bytes or facts that made no sense to a stage.",
     ),
     counter("mcp_observer_shed_total", &["stage", "cause"], "What was given up at a limit."),
+    counter(
+        "mcp_observer_exported_total",
+        &["signal"],
+        "Spans (`traces`), log records (`logs`) and points of metrics that an OpenTelemetry collector has taken.",
+    ),
+    counter(
+        "mcp_observer_export_requests_total",
+        &["signal", "result"],
+        "Requests to an OpenTelemetry collector: taken, failed and sent again, or refused.",
+    ),
     gauge("mcp_observer_blind_spots", &["kind"], "Places found since the start that cannot be seen into."),
     gauge("mcp_observer_attached_probes", &[], "Probes in the kernel and in TLS libraries."),
     gauge("mcp_observer_ring_bytes", &[], "Size of the ring between the kernel and the observer."),

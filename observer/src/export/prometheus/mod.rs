@@ -232,7 +232,7 @@ mod tests {
     #[test]
     fn what_the_client_wanted_is_counted_once() {
         let linked = |links, outcome| Observation::Call(Box::new(Call { links, outcome, ..call() }));
-        let relay = Some(Relay { at: Timestamp::default(), id: call().id });
+        let relay = Some(Relay { at: Timestamp::default(), id: call().id, inferred: false });
         let text = scrape(&[
             linked(Links::default(), Outcome::InputRequired),
             linked(Links { relay, ..Links::default() }, Outcome::ToolError),

@@ -8,7 +8,8 @@ use super::metrics::{Counter, Gauge, Histogram};
 use crate::export::labels::Labels;
 use crate::pipeline::input::ProcessId;
 use crate::pipeline::observation::{
-    Auth, InFlight, ProtocolStep, Server, ServerUsage, ToolChanged, ToolsListed, Transport,
+    Auth, AuthResult, InFlight, ProtocolStep, Scheme, Server, ServerUsage, ToolChanged, ToolsListed,
+    Transport,
 };
 
 const IN_FLIGHT: Gauge<1> = Gauge::new("mcp_calls_in_flight");
@@ -148,6 +149,12 @@ impl Prometheus {
     pub(super) fn auth(&mut self, it: &Auth) {
         // Who refuses has told nothing of itself.
         let server = self.labels.server(&it.server, false);
+        if it.scheme != Scheme::None {
+            // An increase can only be seen of a series that was there before.
+            for result in AuthResult::ALL {
+                self.registry.add(AUTH, [server, it.scheme.name(), result.name()], 0);
+            }
+        }
         self.registry.add(AUTH, [server, it.scheme.name(), it.result.name()], 1);
     }
 
@@ -177,7 +184,7 @@ mod tests {
     use crate::export::prometheus::exposition::plain_text;
     use crate::export::testing::{CLOCK, call, ended};
     use crate::pipeline::mcp::inventory::Changed;
-    use crate::pipeline::observation::{AuthResult, Observation, Peer, Process, Scheme, Session, Step};
+    use crate::pipeline::observation::{Observation, Peer, Process, Session, Step};
     use crate::pipeline::time::Timestamp;
 
     const AT: Timestamp = Timestamp::from_nanos(1);
@@ -327,6 +334,9 @@ mod tests {
         };
         metrics.see(auth(AuthResult::Unauthorized));
         metrics.see(auth(AuthResult::Accepted));
+        // What grows from now on can be seen.
+        metrics
+            .ask(r#"mcp_auth_requests_total{result="forbidden",scheme="bearer_jwt",server="everything"} 0"#);
         metrics.ask(r#"mcp_protocol_step_duration_seconds_count{server="everything",step="list_to_call"} 1"#);
         metrics.ask(
             r#"mcp_auth_requests_total{result="unauthorized",scheme="bearer_jwt",server="everything"} 1"#,

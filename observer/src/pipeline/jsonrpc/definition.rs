@@ -13,6 +13,9 @@ use crate::pipeline::limits::{Budget, Memo, Share};
 /// The members that tell what a tool does.
 const TOLD: &[&str] = &["title", "description", "inputSchema", "outputSchema", "annotations"];
 
+/// Names and hashes of tools by their texts.
+pub(super) type Known = Memo<(Box<str>, u128)>;
+
 /// The text of a tool that is being read. Most are in one piece and need not be held.
 #[derive(Debug)]
 pub(super) struct ToolText {
@@ -50,24 +53,36 @@ impl ToolText {
         }
     }
 
-    /// It ends behind `end` of the pushed `bytes`: its hash. None if it was too large.
-    pub(super) fn finish(mut self, bytes: &[u8], end: usize, limit: usize, known: &Memo) -> Option<u128> {
+    /// It ends behind `end` of the pushed `bytes`: its hash. None if it was too large. `name` is what it calls the tool.
+    pub(super) fn finish(
+        mut self,
+        bytes: &[u8],
+        end: usize,
+        limit: usize,
+        name: &str,
+        known: &Known,
+    ) -> Option<u128> {
         let last = bytes.get(self.from..end)?;
         if self.refused || self.held.len() + last.len() > limit {
             return None;
         }
         if self.held.is_empty() {
-            return Some(hash_of(last, known));
+            return Some(hash_of(last, name, known));
         }
         self.held.extend_from_slice(last);
-        Some(hash_of(&self.held, known))
+        Some(hash_of(&self.held, name, known))
     }
 }
 
 /// The hash of a definition.
-fn hash_of(text: &[u8], known: &Memo) -> u128 {
+fn hash_of(text: &[u8], name: &str, known: &Known) -> u128 {
+    if let Some((_, hash)) = known.recall(text) {
+        return hash;
+    }
     // What cannot be read (half a surrogate pair) counts as it is written.
-    known.recall(text, || first_half(spelling::of_members(text, TOLD).as_deref().unwrap_or(text)))
+    let hash = first_half(spelling::of_members(text, TOLD).as_deref().unwrap_or(text));
+    known.keep(text, (name.into(), hash));
+    hash
 }
 
 fn first_half(text: &[u8]) -> u128 {
@@ -89,7 +104,7 @@ mod tests {
         let mut left = text.len() - 1;
         for part in text.as_bytes().chunks(portion) {
             if left <= part.len() {
-                return tool.finish(part, left, LIMIT, &Memo::new(2));
+                return tool.finish(part, left, LIMIT, "a", &Memo::new(2));
             }
             left -= part.len();
             tool.push(part, LIMIT, buffers);
@@ -162,10 +177,12 @@ mod tests {
     }
 
     #[test]
-    fn what_was_seen_before_is_not_worked_out_again() {
+    fn what_was_seen_before_is_known() {
         let known = Memo::new(2);
-        let recall = |text: &str, new| known.recall(text.as_bytes(), || new);
-        assert_eq!([recall("a", 1), recall("a", 2), recall("b", 3)], [1, 1, 3]);
-        assert_eq!([recall("c", 4), recall("a", 5)], [4, 5], "only so many are known");
+        known.keep(b"a", 1);
+        known.keep(b"b", 2);
+        assert_eq!([known.recall(b"a"), known.recall(b"b"), known.recall(b"c")], [Some(1), Some(2), None]);
+        known.keep(b"c", 3);
+        assert_eq!([known.recall(b"a"), known.recall(b"c")], [None, Some(3)], "only so many are");
     }
 }

@@ -1,19 +1,107 @@
 //! A short number for a JSON value, equal for the same value however it is written: other white space, escapes or
 //! order of members. It ties messages to each other and is never shown.
 
-use std::fmt;
-use std::hash::Hasher;
+use std::hash::Hasher as _;
 
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use super::lexer::{Lexer, Token, Whole};
 
-/// The digest of the whole value. None of a text that is not one whole value.
-pub(super) fn of_value(json: &[u8]) -> Option<u64> {
-    serde_json::from_slice::<Value>(json).ok().map(|value| value.0)
+/// Makes digests, one after the other.
+#[derive(Debug)]
+pub(super) struct Digester {
+    lexer: Lexer,
 }
 
-/// The digest of the names of an object's members.
-pub(super) fn of_names(json: &[u8]) -> Option<u64> {
-    serde_json::from_slice::<Names>(json).ok().map(|names| names.0)
+/// No value that stands for something is nested deeper.
+const NESTING: usize = 128;
+
+impl Digester {
+    pub(super) fn new() -> Self {
+        Self { lexer: Lexer::new(NESTING, usize::MAX) }
+    }
+
+    /// The digest of the whole value. None of a text that is not one whole value.
+    pub(super) fn of_value(&mut self, json: &[u8]) -> Option<u64> {
+        let mut rest = json;
+        let first = self.begin(&mut rest);
+        let digest = self.value(first, &mut rest)?;
+        self.is_over(rest).then_some(digest)
+    }
+
+    /// The digest of the names of an object's members.
+    pub(super) fn of_names(&mut self, json: &[u8]) -> Option<u64> {
+        let mut rest = json;
+        let Token::Object = self.begin(&mut rest) else { return None };
+        let mut digest = 6_u64;
+        loop {
+            match self.next(&mut rest) {
+                Token::Close if self.is_over(rest) => return Some(mix(digest)),
+                Token::Key(name) => digest = digest.wrapping_add(self.text(name)?),
+                Token::Object | Token::Array => self.lexer.skip(),
+                Token::More | Token::Close | Token::Trailing | Token::TooDeep | Token::Bad => return None,
+                Token::SkippedClose | Token::String(_) | Token::Number(_) => {}
+                Token::True | Token::False | Token::Null => {}
+            }
+        }
+    }
+
+    fn begin<'a>(&mut self, rest: &mut &'a [u8]) -> Token<'a> {
+        self.lexer.restart();
+        self.lexer.want(usize::MAX);
+        self.next(rest)
+    }
+
+    fn next<'a>(&mut self, rest: &mut &'a [u8]) -> Token<'a> {
+        self.lexer.next(rest)
+    }
+
+    /// Whether nothing follows the value.
+    fn is_over(&mut self, mut rest: &[u8]) -> bool {
+        self.lexer.is_done() && self.next(&mut rest) == Token::More
+    }
+
+    /// The value that begins with this token.
+    fn value(&mut self, first: Token<'_>, rest: &mut &[u8]) -> Option<u64> {
+        match first {
+            Token::Null => Some(mix(1)),
+            Token::False => Some(mix(2)),
+            Token::True => Some(mix(3)),
+            Token::Number(text) => self.lexer.bytes(text).and_then(of_number),
+            Token::String(text) => self.text(text),
+            Token::Array => self.items(rest),
+            Token::Object => self.members(rest),
+            _ => None,
+        }
+    }
+
+    fn text(&self, text: Whole<'_>) -> Option<u64> {
+        self.lexer.bytes(text).map(of_bytes)
+    }
+
+    fn items(&mut self, rest: &mut &[u8]) -> Option<u64> {
+        let mut digest = 4;
+        loop {
+            match self.next(rest) {
+                Token::Close => return Some(mix(digest)),
+                item => digest = mix(digest ^ self.value(item, rest)?),
+            }
+        }
+    }
+
+    fn members(&mut self, rest: &mut &[u8]) -> Option<u64> {
+        let mut digest = 5_u64;
+        loop {
+            match self.next(rest) {
+                Token::Close => return Some(mix(digest)),
+                Token::Key(name) => {
+                    let name = self.text(name)?;
+                    let first = self.next(rest);
+                    let value = self.value(first, rest)?;
+                    digest = digest.wrapping_add(mix(name.rotate_left(1) ^ value));
+                }
+                _ => return None,
+            }
+        }
+    }
 }
 
 /// The digest of a text, such as a string that was cut.
@@ -23,88 +111,10 @@ pub(super) fn of_bytes(bytes: &[u8]) -> u64 {
     mix(hasher.finish())
 }
 
-struct Value(u64);
-struct Names(u64);
-struct Walk;
-struct WalkNames;
-
-impl<'de> Deserialize<'de> for Value {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Walk).map(Self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Names {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(WalkNames).map(Self)
-    }
-}
-
-impl<'de> Visitor<'de> for Walk {
-    type Value = u64;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-
-    fn visit_unit<E>(self) -> Result<u64, E> {
-        Ok(mix(1))
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<u64, E> {
-        Ok(mix(2 + u64::from(value)))
-    }
-
-    // Writers differ in `1` and `1.0`.
-    fn visit_u64<E>(self, value: u64) -> Result<u64, E> {
-        Ok(mix((value as f64).to_bits()))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<u64, E> {
-        Ok(mix((value as f64).to_bits()))
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<u64, E> {
-        Ok(mix(value.to_bits()))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<u64, E> {
-        Ok(of_bytes(value.as_bytes()))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<u64, A::Error> {
-        let mut digest = 4;
-        while let Some(Value(item)) = items.next_element()? {
-            digest = mix(digest ^ item);
-        }
-        Ok(mix(digest))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<u64, A::Error> {
-        let mut digest = 5_u64;
-        while let Some(Value(name)) = members.next_key()? {
-            let Value(value) = members.next_value()?;
-            digest = digest.wrapping_add(mix(name.rotate_left(1) ^ value));
-        }
-        Ok(mix(digest))
-    }
-}
-
-impl<'de> Visitor<'de> for WalkNames {
-    type Value = u64;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<u64, A::Error> {
-        let mut digest = 6_u64;
-        while let Some(Value(name)) = members.next_key()? {
-            let IgnoredAny = members.next_value()?;
-            digest = digest.wrapping_add(name);
-        }
-        Ok(mix(digest))
-    }
+/// Writers differ in `1` and `1.0`.
+fn of_number(text: &[u8]) -> Option<u64> {
+    let number: f64 = std::str::from_utf8(text).ok()?.parse().ok()?;
+    Some(mix(number.to_bits()))
 }
 
 /// Spreads every bit over all others (the finalizer of SplitMix64).
@@ -117,7 +127,15 @@ const fn mix(value: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{of_names, of_value};
+    use super::Digester;
+
+    fn of_value(json: &[u8]) -> Option<u64> {
+        Digester::new().of_value(json)
+    }
+
+    fn of_names(json: &[u8]) -> Option<u64> {
+        Digester::new().of_names(json)
+    }
 
     fn digest(json: &str) -> u64 {
         of_value(json.as_bytes()).unwrap()

@@ -59,11 +59,12 @@ impl Draft {
     }
 
     /// The element is over. Returns whether there was room for it.
-    pub(super) fn end_tool(&mut self, most: usize, definition: impl FnOnce() -> Option<u128>) -> bool {
+    pub(super) fn end_tool(&mut self, most: usize, definition: impl FnOnce(&str) -> Option<u128>) -> bool {
         let Some(name) = self.tool.take() else { return true };
         let fits = self.message.tools.len() < most;
         if fits {
-            self.message.tools.push(ListedTool { name, definition: definition() });
+            let definition = definition(&name);
+            self.message.tools.push(ListedTool { name, definition });
         }
         fits
     }

@@ -4,16 +4,16 @@
 //! known members: a number is any run of the characters of numbers, and strings may hold control characters and bytes
 //! that are not UTF-8.
 
+use super::block::{PART, first_of};
 use super::skip::{Progress, Skip};
 use super::text::Text;
 
 /// What came next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Token {
+pub(super) enum Token<'a> {
     /// The bytes are used up.
     More,
-    /// A key; its text is kept.
-    Key,
+    Key(Whole<'a>),
     /// An object begins.
     Object,
     /// An array begins.
@@ -22,10 +22,8 @@ pub(super) enum Token {
     Close,
     /// One that was skipped ends.
     SkippedClose,
-    /// A string; its text is kept if wanted.
-    String,
-    /// A number; its text is kept if wanted.
-    Number,
+    String(Whole<'a>),
+    Number(Whole<'a>),
     True,
     False,
     Null,
@@ -36,6 +34,10 @@ pub(super) enum Token {
     /// This is not JSON.
     Bad,
 }
+
+/// The text of a key, string or number that came in one piece and as it is. Of any other as much is collected as is
+/// wanted, see [`Lexer::bytes`] and [`Lexer::text`].
+pub(super) type Whole<'a> = Option<&'a [u8]>;
 
 /// The tokenizer of one document at a time.
 #[derive(Debug)]
@@ -65,7 +67,7 @@ enum State {
     InString,
     InNumber,
     /// What is still to come of a literal, and what it means.
-    InLiteral(&'static [u8], Token),
+    InLiteral(&'static [u8], Token<'static>),
     /// In an object or array of which nothing is wanted.
     Skipping(Skip),
     Done,
@@ -101,22 +103,46 @@ impl Lexer {
         self.state = State::Skipping(Skip::new());
     }
 
-    /// The key, unless it is longer than any that matters.
-    pub(super) fn key(&self) -> Option<&[u8]> {
-        self.text.uncut()
+    /// What is behind the object that has just begun, if its end is in `rest`.
+    pub(super) fn behind_object<'a>(&self, mut rest: &'a [u8]) -> Option<&'a [u8]> {
+        let most = (self.nesting.most + 1).saturating_sub(self.nesting.depth);
+        (Skip::new().push(&mut rest, most) == Progress::Done).then_some(rest)
     }
 
-    /// The text of the string or number.
-    pub(super) fn text(&mut self) -> Box<str> {
-        self.text.read()
+    /// The object that has just begun has been read.
+    pub(super) fn leave_object(&mut self) {
+        self.nesting.close();
+        self.value_end();
+    }
+
+    /// The text of a key, string or number; not of one that is longer than any that matters.
+    pub(super) fn bytes<'a>(&'a self, whole: Whole<'a>) -> Option<&'a [u8]> {
+        whole.or_else(|| self.text.uncut())
+    }
+
+    /// The text of the string or number, as much of it as is wanted.
+    pub(super) fn text(&mut self, whole: Whole<'_>) -> Box<str> {
+        match whole {
+            Some(text) if text.len() <= self.wanted => match std::str::from_utf8(text) {
+                Ok(text) => text.into(),
+                Err(_) => String::from_utf8_lossy(text).into(),
+            },
+            Some(text) => {
+                self.text.begin(self.wanted);
+                self.text.add(text);
+                self.text.read()
+            }
+            None => self.text.read(),
+        }
     }
 
     /// Reads up to the next token.
-    pub(super) fn next(&mut self, rest: &mut &[u8]) -> Token {
+    #[inline(always)]
+    pub(super) fn next<'a>(&mut self, rest: &mut &'a [u8]) -> Token<'a> {
         loop {
             let token = match self.state {
-                State::InKey => self.string(rest, Token::Key),
-                State::InString => self.string(rest, Token::String),
+                State::InKey => self.string(rest, Token::Key(None)),
+                State::InString => self.string(rest, Token::String(None)),
                 State::InNumber => self.number(rest),
                 State::InLiteral(expected, token) => self.literal(rest, expected, token),
                 State::Skipping(skip) => self.skipped(rest, skip),
@@ -128,7 +154,7 @@ impl Lexer {
         }
     }
 
-    fn skipped(&mut self, rest: &mut &[u8], mut skip: Skip) -> Option<Token> {
+    fn skipped(&mut self, rest: &mut &[u8], mut skip: Skip) -> Option<Token<'static>> {
         // Its own bracket is one of those that are open.
         let most = (self.nesting.most + 1).saturating_sub(self.nesting.depth);
         match skip.push(rest, most) {
@@ -145,17 +171,25 @@ impl Lexer {
         }
     }
 
-    fn punctuation(&mut self, rest: &mut &[u8]) -> Option<Token> {
-        let byte = loop {
-            let Some((&byte, behind)) = rest.split_first() else { return Some(Token::More) };
+    fn punctuation<'a>(&mut self, rest: &mut &'a [u8]) -> Option<Token<'a>> {
+        let (byte, all) = loop {
+            let all = *rest;
+            let Some((&byte, behind)) = all.split_first() else { return Some(Token::More) };
             *rest = behind;
             if !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
-                break byte;
+                break (byte, all);
             }
         };
         match (self.state, byte) {
-            (State::Value | State::FirstItem, _) => return self.value(byte),
+            (State::Value | State::FirstItem, _) => return self.value(byte, all, rest),
             (State::Key | State::FirstKey, b'"') => {
+                if let Some(key) = whole_string(rest) {
+                    self.state = State::Colon;
+                    if let [b':', behind @ ..] = rest {
+                        (*rest, self.state) = (behind, State::Value);
+                    }
+                    return Some(Token::Key(Some(key)));
+                }
                 self.text.begin(self.longest_key);
                 self.state = State::InKey;
             }
@@ -172,15 +206,22 @@ impl Lexer {
         None
     }
 
-    /// A value begins with `byte`.
-    fn value(&mut self, byte: u8) -> Option<Token> {
+    /// A value begins with `byte`, the first of `all`.
+    fn value<'a>(&mut self, byte: u8, all: &'a [u8], rest: &mut &'a [u8]) -> Option<Token<'a>> {
         match byte {
             b'"' => {
+                if let Some(text) = whole_string(rest) {
+                    return self.end(Token::String(Some(text)));
+                }
                 self.text.begin(self.wanted);
                 self.state = State::InString;
             }
             b'{' | b'[' => return self.open(byte == b'{'),
             b'-' | b'0'..=b'9' => {
+                if let Some(number) = whole_number(all) {
+                    *rest = all.get(number.len()..).unwrap_or_default();
+                    return self.end(Token::Number(Some(number)));
+                }
                 self.text.begin(self.wanted);
                 self.text.add(&[byte]);
                 self.state = State::InNumber;
@@ -194,7 +235,7 @@ impl Lexer {
         None
     }
 
-    fn open(&mut self, object: bool) -> Option<Token> {
+    fn open(&mut self, object: bool) -> Option<Token<'static>> {
         if !self.nesting.open(object) {
             return Some(Token::TooDeep);
         }
@@ -202,7 +243,7 @@ impl Lexer {
         Some(if object { Token::Object } else { Token::Array })
     }
 
-    fn close(&mut self) -> Option<Token> {
+    fn close(&mut self) -> Option<Token<'static>> {
         self.nesting.close();
         self.value_end();
         Some(Token::Close)
@@ -212,12 +253,12 @@ impl Lexer {
         self.state = if self.nesting.depth == 0 { State::Done } else { State::Comma };
     }
 
-    fn end(&mut self, token: Token) -> Option<Token> {
+    fn end<'a>(&mut self, token: Token<'a>) -> Option<Token<'a>> {
         self.value_end();
         Some(token)
     }
 
-    fn string(&mut self, rest: &mut &[u8], token: Token) -> Option<Token> {
+    fn string(&mut self, rest: &mut &[u8], token: Token<'static>) -> Option<Token<'static>> {
         while self.text.is_escaping() {
             let Some((&byte, behind)) = rest.split_first() else { return Some(Token::More) };
             *rest = behind;
@@ -237,26 +278,30 @@ impl Lexer {
             self.text.begin_escape();
             return None;
         }
-        if token == Token::Key {
+        if matches!(token, Token::Key(_)) {
             self.state = State::Colon;
             return Some(token);
         }
         self.end(token)
     }
 
-    fn number(&mut self, rest: &mut &[u8]) -> Option<Token> {
-        let end =
-            rest.iter().position(|byte| !matches!(byte, b'0'..=b'9' | b'.' | b'-' | b'+' | b'e' | b'E'));
+    fn number(&mut self, rest: &mut &[u8]) -> Option<Token<'static>> {
+        let end = rest.iter().position(|byte| !is_of_number(*byte));
         let (run, behind) = rest.split_at_checked(end.unwrap_or(rest.len()))?;
         self.text.add(run);
         *rest = behind;
         if end.is_none() {
             return Some(Token::More);
         }
-        self.end(Token::Number)
+        self.end(Token::Number(None))
     }
 
-    fn literal(&mut self, rest: &mut &[u8], mut expected: &'static [u8], token: Token) -> Option<Token> {
+    fn literal(
+        &mut self,
+        rest: &mut &[u8],
+        mut expected: &'static [u8],
+        token: Token<'static>,
+    ) -> Option<Token<'static>> {
         while let Some((wanted, left)) = expected.split_first() {
             let Some((byte, behind)) = rest.split_first() else {
                 self.state = State::InLiteral(expected, token);
@@ -271,19 +316,31 @@ impl Lexer {
     }
 }
 
-/// The next quote or backslash. Most keys and many values are short: they are not worth the call.
+/// The text up to the closing quote, if that is there and nothing is escaped before it.
+fn whole_string<'a>(rest: &mut &'a [u8]) -> Whole<'a> {
+    let (text, behind) = rest.split_at_checked(find_special(rest)?)?;
+    *rest = behind.strip_prefix(b"\"")?;
+    Some(text)
+}
+
+/// The number at the start, if its end is there.
+fn whole_number(bytes: &[u8]) -> Whole<'_> {
+    bytes.get(..bytes.iter().position(|byte| !is_of_number(*byte))?)
+}
+
+const fn is_of_number(byte: u8) -> bool {
+    matches!(byte, b'0'..=b'9' | b'.' | b'-' | b'+' | b'e' | b'E')
+}
+
+/// The next quote or backslash. Most keys and many values are short: they are not worth a call.
 fn find_special(bytes: &[u8]) -> Option<usize> {
-    let special = |byte: &u8| matches!(byte, b'"' | b'\\');
-    match bytes.split_at_checked(SHORT) {
-        None => bytes.iter().position(special),
-        Some((short, long)) => {
-            short.iter().position(special).or_else(|| memchr::memchr2(b'"', b'\\', long).map(|at| at + SHORT))
+    match bytes.split_first_chunk::<PART>() {
+        None => bytes.iter().position(|byte| matches!(byte, b'"' | b'\\')),
+        Some((start, rest)) => {
+            first_of(start, b'"', b'\\').or_else(|| memchr::memchr2(b'"', b'\\', rest).map(|at| at + PART))
         }
     }
 }
-
-/// Length of a short string.
-const SHORT: usize = 12;
 
 /// Which of the open levels are objects, one bit each.
 #[derive(Debug)]

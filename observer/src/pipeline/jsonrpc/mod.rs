@@ -3,16 +3,19 @@
 //! In: the bytes of one text, as they come. Out: [`Message`]s with only the members that MCP needs. No message is
 //! held in memory, see [`skim`].
 
+mod block;
 mod definition;
 mod digest;
 mod draft;
 mod lexer;
+pub mod names;
 mod paths;
 pub mod skim;
 mod skip;
 mod spelling;
 mod tail;
 mod text;
+mod values;
 
 use super::private::Private;
 

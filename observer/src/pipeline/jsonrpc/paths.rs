@@ -1,6 +1,7 @@
 //! Which members of a message are kept: the table, and the tree that the skimmer walks.
 
 use super::Member;
+use super::names::{SLOTS, START, slot, start_of};
 
 /// What a member is good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,7 +103,7 @@ impl Place {
 
     /// Whether anything below this place matters.
     pub(super) fn has_more(self) -> bool {
-        self.node().is_some_and(|node| node.first_child != 0)
+        self.node().is_some_and(|node| node.has_more)
     }
 
     /// What is kept here.
@@ -111,20 +112,21 @@ impl Place {
     }
 
     fn child(self, segment: &[u8]) -> Option<Self> {
-        let (start, mut next) = (start_of(segment), self.node()?.first_child);
-        while next != 0 {
-            let child = Self(next);
-            let node = child.node()?;
+        let start = start_of(segment);
+        let mut at = slot(self.0, start, segment);
+        loop {
+            let child = Self(*PLACES.get(at % SLOTS)?);
+            let node = child.node().filter(|_| child != Self::MESSAGE)?;
             // Most others are told by a comparison of two words.
-            if node.start == start
+            if node.parent == self.0
+                && node.start == start
                 && node.segment.len() == segment.len()
                 && (segment.len() <= START || node.segment.as_bytes() == segment)
             {
                 return Some(child);
             }
-            next = node.next_sibling;
+            at += 1;
         }
-        None
     }
 
     fn node(self) -> Option<&'static Node> {
@@ -152,19 +154,23 @@ struct Node {
     /// Its first bytes.
     start: u64,
     keep: Option<Keep>,
-    /// Number of the first child, 0 for none: node 0 is nobody's child.
-    first_child: u8,
-    next_sibling: u8,
+    /// The place whose member or item it is.
+    parent: u8,
+    /// Whether anything below it matters.
+    has_more: bool,
 }
 
+/// All places; the first is the message itself.
 static TREE: [Node; ROOM] = tree();
+/// The places by their [`slot`]s; the message, which is in none, stands where there is no place.
+static PLACES: [u8; SLOTS] = places();
 const ITEM: &str = "[]";
 /// One place more than needed would do no harm: unused ones are not reachable.
 const ROOM: usize = 96;
 
 #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler, where a wrong index is an error")]
 const fn tree() -> [Node; ROOM] {
-    let mut nodes = [Node { segment: "", start: 0, keep: None, first_child: 0, next_sibling: 0 }; ROOM];
+    let mut nodes = [Node { segment: "", start: 0, keep: None, parent: 0, has_more: false }; ROOM];
     let mut used = 1;
     let mut at = 0;
     while at < PATHS.len() {
@@ -172,17 +178,19 @@ const fn tree() -> [Node; ROOM] {
         let mut parent = 0;
         let mut depth = 0;
         while depth < path.len() {
-            let mut child = nodes[parent].first_child as usize;
-            while child != 0 && !same(nodes[child].segment.as_bytes(), path[depth].as_bytes()) {
-                child = nodes[child].next_sibling as usize;
+            let segment = path[depth].as_bytes();
+            let mut child = 1;
+            while child < used
+                && !(nodes[child].parent as usize == parent && same(nodes[child].segment.as_bytes(), segment))
+            {
+                child += 1;
             }
-            if child == 0 {
-                child = used;
+            if child == used {
                 used += 1;
+                nodes[parent].has_more = true;
                 nodes[child].segment = path[depth];
-                nodes[child].start = start_of(path[depth].as_bytes());
-                nodes[child].next_sibling = nodes[parent].first_child;
-                nodes[parent].first_child = child as u8;
+                nodes[child].start = start_of(segment);
+                nodes[child].parent = parent as u8;
             }
             parent = child;
             depth += 1;
@@ -193,20 +201,21 @@ const fn tree() -> [Node; ROOM] {
     nodes
 }
 
-/// The first bytes of a key, as a number.
-const fn start_of(mut key: &[u8]) -> u64 {
-    if let Some(start) = key.first_chunk::<START>() {
-        return u64::from_le_bytes(*start);
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler, where a wrong index is an error")]
+const fn places() -> [u8; SLOTS] {
+    let mut places = [0; SLOTS];
+    let mut at = 1;
+    while at < ROOM && !TREE[at].segment.is_empty() {
+        let node = TREE[at];
+        let mut slot = slot(node.parent, node.start, node.segment.as_bytes());
+        while places[slot % SLOTS] != 0 {
+            slot += 1;
+        }
+        places[slot % SLOTS] = at as u8;
+        at += 1;
     }
-    let mut start = 0;
-    while let [rest @ .., last] = key {
-        (start, key) = (start << 8 | *last as u64, rest);
-    }
-    start
+    places
 }
-
-/// Bytes of [`start_of`].
-const START: usize = 8;
 
 const fn same(mut a: &[u8], mut b: &[u8]) -> bool {
     while let ([first_a, rest_a @ ..], [first_b, rest_b @ ..]) = (a, b) {

@@ -9,14 +9,15 @@
 //!   its document gives none at all: it is the tail of another message, or of another protocol.
 //! * A text that ends too early is treated like one with a gap at its end.
 
-use super::definition::ToolText;
-use super::digest;
+use super::definition::{Known, ToolText};
+use super::digest::Digester;
 use super::draft::{Draft, Raw};
-use super::lexer::{Lexer, Token};
+use super::lexer::{Lexer, Token, Whole};
 use super::paths::{Keep, LONGEST_KEY, Place};
 use super::tail::Tail;
-use super::{Id, Kept, Member, Message, MessageId};
-use crate::pipeline::limits::{Budget, Limits, Memo};
+use super::values::{digest_of, digested_as};
+use super::{Kept, Member, Message, MessageId};
+use crate::pipeline::limits::{Budget, Limits};
 
 /// What was found in one text.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -36,23 +37,24 @@ pub struct Skimmed {
 #[derive(Debug)]
 pub struct Skim {
     bounds: Bounds,
-    lexer: Lexer,
+    pub(super) lexer: Lexer,
     /// The open objects and arrays that may hold kept members.
     path: Vec<Level>,
     /// Where the next value is, if it matters.
-    place: Option<Place>,
+    pub(super) place: Option<Place>,
     /// Nothing more of this text can be trusted.
     lost: bool,
     /// What was read is not JSON.
     malformed: bool,
-    message: Draft,
+    pub(super) message: Draft,
     raw: Option<Raw>,
     /// What a digest is made of.
     digested: Option<Raw>,
+    digester: Digester,
     /// The text of the tool that is being read.
-    tool: Option<ToolText>,
+    pub(super) tool: Option<ToolText>,
     tail: Tail,
-    found: Skimmed,
+    pub(super) found: Skimmed,
 }
 
 #[derive(Debug)]
@@ -64,7 +66,7 @@ struct Bounds {
     digested_bytes: usize,
     listed_tools: usize,
     definition_bytes: usize,
-    definitions: Memo,
+    definitions: Known,
     buffers: Budget,
 }
 
@@ -99,6 +101,7 @@ impl Skim {
             message: Draft::new(),
             raw: None,
             digested: None,
+            digester: Digester::new(),
             tool: None,
             tail: Tail::default(),
             found: Skimmed::default(),
@@ -112,7 +115,7 @@ impl Skim {
         while !self.lost {
             match self.lexer.next(&mut rest) {
                 Token::More => break,
-                token => self.token(token, bytes, bytes.len() - rest.len()),
+                token => self.token(token, bytes, &mut rest),
             }
         }
         if self.lost {
@@ -199,8 +202,9 @@ impl Skim {
         self.lose("syntax");
     }
 
-    /// A token that ends behind `end` of the pushed `bytes`.
-    fn token(&mut self, token: Token, bytes: &[u8], end: usize) {
+    /// A token of the pushed `bytes`, which ends before `rest`.
+    fn token(&mut self, token: Token<'_>, bytes: &[u8], rest: &mut &[u8]) {
+        let end = bytes.len() - rest.len();
         match token {
             Token::More => {}
             Token::Trailing => {
@@ -209,8 +213,14 @@ impl Skim {
             }
             Token::TooDeep => self.lose("nesting"),
             Token::Bad => self.refuse(),
-            Token::Key => self.key(end),
-            Token::Object | Token::Array => self.open(token == Token::Object, end),
+            Token::Key(key) => self.key(key, end),
+            Token::Object | Token::Array => {
+                let place = self.place;
+                self.open(token == Token::Object, end);
+                if token == Token::Object && place.and_then(Place::keep) == Some(Keep::Tool) {
+                    self.recall_tool(bytes, rest);
+                }
+            }
             Token::Close => {
                 match self.path.pop() {
                     Some(Level::Object(Place::MESSAGE)) => self.end_message(),
@@ -222,26 +232,43 @@ impl Skim {
                 self.value_end(bytes, end);
             }
             Token::SkippedClose => self.value_end(bytes, end),
-            Token::String | Token::Number | Token::True | Token::False | Token::Null => {
+            Token::String(_) | Token::Number(_) | Token::True | Token::False | Token::Null => {
                 self.scalar(token);
                 self.value_end(bytes, end);
             }
         }
     }
 
+    /// A tool whose text was seen before is not read again, if all of it is here.
+    fn recall_tool(&mut self, bytes: &[u8], rest: &mut &[u8]) {
+        let begin = bytes.len() - rest.len() - 1;
+        let Some(behind) = self.lexer.behind_object(rest) else { return };
+        let end = bytes.len() - behind.len();
+        let known = bytes.get(begin..end).and_then(|text| self.bounds.definitions.recall(text));
+        let Some((name, definition)) = known else { return };
+        *rest = behind;
+        self.lexer.leave_object();
+        self.path.pop();
+        self.tool = None;
+        self.message.name_tool(Some(name));
+        self.add_tool(|_| Some(definition));
+        self.value_end(bytes, end);
+    }
+
     fn end_tool(&mut self, bytes: &[u8], end: usize) {
         let text = self.tool.take();
-        let definition = || {
-            let bounds = &self.bounds;
-            text?.finish(bytes, end, bounds.definition_bytes, &bounds.definitions)
-        };
+        let (most, known) = (self.bounds.definition_bytes, self.bounds.definitions.clone());
+        self.add_tool(|name| text?.finish(bytes, end, most, name, &known));
+    }
+
+    fn add_tool(&mut self, definition: impl FnOnce(&str) -> Option<u128>) {
         if !self.message.end_tool(self.bounds.listed_tools, definition) {
             self.found.fault.get_or_insert("tools_limit");
         }
     }
 
-    fn key(&mut self, end: usize) {
-        self.place = match (self.path.last(), self.lexer.key()) {
+    fn key(&mut self, key: Whole<'_>, end: usize) {
+        self.place = match (self.path.last(), self.lexer.bytes(key)) {
             (Some(Level::Object(place)), Some(key)) => place.member(key),
             _ => None,
         };
@@ -309,86 +336,11 @@ impl Skim {
         }
         if let Some(digested) = self.digested.take_if(|digested| digested.level() == self.path.len()) {
             let (member, bytes) = digested.into_bytes(bytes, end, self.bounds.digested_bytes);
-            if let Some(digest) = digest_of(member, &bytes) {
+            if let Some(digest) = digest_of(&mut self.digester, member, &bytes) {
                 self.message.keep(member, Kept::Digest(digest));
             }
         }
         self.next_place();
-    }
-
-    /// The value at `place` is an object or array.
-    fn structure(&mut self, place: Place, object: bool, end: usize) {
-        let message = &mut self.message.message;
-        match place.keep() {
-            Some(Keep::Version) => message.says_jsonrpc = false,
-            Some(Keep::Id) => message.id = MessageId::Absent,
-            Some(Keep::Method) => message.method = None,
-            Some(Keep::Params) => message.params_are_object = object,
-            Some(Keep::Result) => message.has_result = true,
-            Some(Keep::Error) => message.has_error = object,
-            Some(Keep::Member(member)) => self.member(member, Kept::Structure),
-            Some(Keep::Tool) if object => {
-                self.message.begin_tool();
-                self.tool = Some(ToolText::new(end.saturating_sub(1)));
-            }
-            Some(Keep::ToolName) => self.message.name_tool(None),
-            Some(Keep::Tool) | None => {}
-        }
-    }
-
-    /// The value at `self.place` is neither.
-    fn scalar(&mut self, token: Token) {
-        let Some(place) = self.place else { return };
-        if place == Place::MESSAGE {
-            return self.no_object();
-        }
-        let Some(keep) = place.keep() else { return };
-        let message = &mut self.message.message;
-        match keep {
-            Keep::Version => {
-                message.says_jsonrpc = token == Token::String && &*self.lexer.text() == "2.0";
-            }
-            Keep::Id => {
-                message.id = match token {
-                    Token::String => MessageId::Id(Id::String(self.lexer.text())),
-                    Token::Number => MessageId::Id(Id::Number(self.lexer.text())),
-                    Token::Null => MessageId::Null,
-                    _ => MessageId::Absent,
-                }
-            }
-            Keep::Method => message.method = (token == Token::String).then(|| self.lexer.text()),
-            Keep::Params => message.params_are_object = false,
-            Keep::Result => message.has_result = true,
-            Keep::Error => message.has_error = false,
-            Keep::ToolName => {
-                let name = (token == Token::String).then(|| self.lexer.text());
-                self.message.name_tool(name);
-            }
-            Keep::Tool => {}
-            Keep::Member(member) => {
-                let kept = match token {
-                    Token::String => Kept::String(self.lexer.text()),
-                    Token::Number => Kept::Number(self.lexer.text()),
-                    Token::True => Kept::Bool(true),
-                    Token::False => Kept::Bool(false),
-                    _ => Kept::Null,
-                };
-                self.member(member, kept);
-            }
-        }
-    }
-
-    fn member(&mut self, member: Member, kept: Kept) {
-        match member {
-            Member::Arguments | Member::Result => {}
-            _ if digested_as(member).is_some() => {} // its text is not kept
-            _ => self.message.keep(member, kept),
-        }
-    }
-
-    /// What should be a message is something else.
-    fn no_object(&mut self) {
-        self.found.fault.get_or_insert("no_object");
     }
 
     fn end_message(&mut self) {
@@ -406,35 +358,13 @@ impl Skim {
     }
 }
 
-/// Under which name a digest of this member is kept.
-const fn digested_as(member: Member) -> Option<Member> {
-    match member {
-        Member::Arguments => Some(Member::ArgumentsDigest),
-        Member::RequestState | Member::ResultState | Member::InputRequests | Member::InputResponses => {
-            Some(member)
-        }
-        _ => None,
-    }
-}
-
-fn digest_of(member: Member, json: &[u8]) -> Option<u64> {
-    match member {
-        Member::InputRequests | Member::InputResponses => digest::of_names(json),
-        // A long one was cut: its beginning stands for it.
-        Member::RequestState | Member::ResultState => {
-            digest::of_value(json).or_else(|| Some(digest::of_bytes(json)))
-        }
-        _ => digest::of_value(json),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
 
     use super::super::paths::{Keep, PATHS};
-    use super::{Id, Kept, Limits, Member, Message, MessageId, Skim, Skimmed};
-    use crate::pipeline::jsonrpc::{ListedTool, Shape};
+    use super::{Digester, Kept, Limits, Member, Message, MessageId, Skim, Skimmed, digest_of, digested_as};
+    use crate::pipeline::jsonrpc::{Id, ListedTool, Shape};
     use crate::pipeline::transport::tests::Random;
 
     fn skim() -> Skim {
@@ -717,8 +647,8 @@ mod tests {
                 };
             }
             for value in places {
-                if let Some(digested) = super::digested_as(*member) {
-                    let digest = super::digest_of(digested, value.to_string().as_bytes());
+                if let Some(digested) = digested_as(*member) {
+                    let digest = digest_of(&mut Digester::new(), digested, value.to_string().as_bytes());
                     message.members.extend(digest.map(|digest| (digested, Kept::Digest(digest))));
                     continue;
                 }
@@ -984,6 +914,26 @@ mod tests {
             let (each, all) =
                 (f64::from(times) / seconds, f64::from(times) * text.len() as f64 / seconds / 1e6);
             println!("{name:>14}: {each:>9.0} texts/s, {all:>6.0} MB/s");
+        }
+    }
+
+    #[test]
+    fn a_tool_that_was_seen_before_is_what_it_was() {
+        let (limits, tool) =
+            (Limits::default(), |name: &str| format!(r#"{{"title":"T","name":"{name}","a":[{{}}]}}"#));
+        let tools = [&tool("one"), "{\"title\":\"none\"}", &tool("t\\u0077o"), &tool("one"), "7"].join(", ");
+        let text = format!(r#"{{"id":1,"result":{{"tools":[{tools}],"nextCursor":"n"}},"jsonrpc":"2.0"}}"#);
+        let read = |portion: usize| {
+            let mut skim = Skim::new(&limits, true);
+            text.as_bytes().chunks(portion).for_each(|part| skim.push(part));
+            skim.finish()
+        };
+        let first = read(7);
+        let names: Vec<&str> = first.messages[0].tools.iter().map(|tool| &*tool.name).collect();
+        assert_eq!(names, ["one", "two", "one"]);
+        assert_eq!(first.messages[0].string(Member::NextCursor), Some("n"));
+        for portion in [text.len(), text.len(), 60, 1] {
+            assert_eq!(read(portion), first, "in portions of {portion}");
         }
     }
 }

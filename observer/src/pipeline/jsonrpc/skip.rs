@@ -4,6 +4,8 @@
 //! whether they match in kind, and the order of what is between them, is not looked at. Strings are told from the rest
 //! as in simdjson (Langdale and Lemire, 2019): quotes that no backslash escapes, and between them by adding up bits.
 
+use super::block::{BLOCK, Block};
+
 /// Where the value has been read to.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Skip {
@@ -34,41 +36,48 @@ impl Skip {
 
     /// Reads up to the end of the value. `most`: how many brackets may be open in it.
     pub(super) fn push(&mut self, rest: &mut &[u8], most: usize) -> Progress {
-        while let Some((block, behind)) = rest.split_first_chunk::<BLOCK>() {
-            match self.block(block, BLOCK, most) {
+        while let Some((bytes, behind)) = rest.split_first_chunk::<BLOCK>() {
+            let block = Block::new(bytes);
+            let (quotes, backslashes) = (block.equal(b'"'), block.equal(b'\\'));
+            if quotes | backslashes == 0 && self.in_string != 0 {
+                // A long text, as it seems: up to the next byte that may end it.
+                self.escaped = 0;
+                let at = memchr::memchr2(b'"', b'\\', behind).unwrap_or(behind.len());
+                *rest = behind.get(at..).unwrap_or_default();
+                continue;
+            }
+            match self.block(&block, quotes, backslashes, BLOCK, most) {
                 Ok(()) => *rest = behind,
                 Err(end) => return end.leave(rest),
             }
-            if self.in_string != 0 && self.escaped == 0 {
-                self.pass_over_text(rest);
-            }
         }
         let mut last = [b' '; BLOCK];
-        last.iter_mut().zip(*rest).for_each(|(to, from)| *to = *from);
-        match self.block(&last, rest.len(), most) {
+        if let Some(start) = last.get_mut(..rest.len()) {
+            start.copy_from_slice(rest);
+        }
+        let block = Block::new(&last);
+        match self.block(&block, block.equal(b'"'), block.equal(b'\\'), rest.len(), most) {
             Ok(()) => *rest = &[],
             Err(end) => return end.leave(rest),
         }
         Progress::More
     }
 
-    /// Inside a string: up to the next byte that may end it.
-    fn pass_over_text(&self, rest: &mut &[u8]) {
-        // Where one is near, the next block finds it as quickly.
-        if rest.get(..BLOCK).is_some_and(|near| !near.iter().any(|byte| is_special(*byte))) {
-            let at = memchr::memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
-            *rest = rest.get(at..).unwrap_or_default();
-        }
-    }
-
     /// Reads a block of which the first `len` bytes count; the others are blanks.
-    fn block(&mut self, block: &[u8; BLOCK], len: usize, most: usize) -> Result<(), End> {
-        let escaped = self.escapes(bits(block, |byte| byte == b'\\'), len);
-        let quotes = bits(block, |byte| byte == b'"') & !escaped;
-        let strings = sums(quotes) ^ self.in_string;
+    #[inline(always)]
+    fn block(
+        &mut self,
+        block: &Block,
+        quotes: u64,
+        backslashes: u64,
+        len: usize,
+        most: usize,
+    ) -> Result<(), End> {
+        let quotes = quotes & !self.escapes(backslashes, len);
+        let strings = if quotes == 0 { self.in_string } else { sums(quotes) ^ self.in_string };
         // Brackets and braces differ in one bit, which no other character that could be meant has.
-        let opening = bits(block, |byte| byte | 0x20 == b'{') & !strings;
-        let closing = bits(block, |byte| byte | 0x20 == b'}') & !strings;
+        let opening = block.equal_with(0x20, b'{') & !strings;
+        let closing = block.equal_with(0x20, b'}') & !strings;
         let (opened, closed) = (opening.count_ones() as usize, closing.count_ones() as usize);
         if closed >= self.depth || self.depth + opened > most {
             self.walk(opening, closing, most)?;
@@ -135,25 +144,8 @@ impl End {
     }
 }
 
-/// Bytes of a block: one bit each in a word.
-const BLOCK: usize = 64;
 /// Every other bit.
 const EVEN: u64 = 0x5555_5555_5555_5555;
-
-const fn is_special(byte: u8) -> bool {
-    matches!(byte, b'"' | b'\\')
-}
-
-/// A bit for each byte that is `wanted`.
-///
-/// Written so that the compiler compares many bytes at once; the product then gathers eight bytes of 0 or 1.
-#[inline(always)]
-fn bits(block: &[u8; BLOCK], wanted: impl Fn(u8) -> bool) -> u64 {
-    const GATHER: u64 = 0x0102_0408_1020_4080;
-    let flags = block.map(|byte| u8::from(wanted(byte)));
-    let (words, _) = flags.as_chunks::<8>();
-    words.iter().rev().fold(0, |bits, word| bits << 8 | u64::from_le_bytes(*word).wrapping_mul(GATHER) >> 56)
-}
 
 /// Each bit the sum of those up to it, so that what is between two quotes is ones.
 const fn sums(mut bits: u64) -> u64 {

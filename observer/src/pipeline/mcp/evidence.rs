@@ -4,7 +4,7 @@
 //! Near look-alikes: the Agent Client Protocol has MCP's framing, `initialize` and `clientInfo`, but an integer
 //! `protocolVersion`; the Language Server Protocol has `initialize` with `processId`; A2A shares `tasks/*`.
 
-use super::method;
+use super::method::{self, Method};
 use crate::pipeline::jsonrpc::{Kept, Member, Message, Shape};
 
 /// What one message proves.
@@ -41,26 +41,26 @@ const OTHER_METHODS: &[&str] = &[
 
 /// What `message` proves.
 pub fn weigh(message: &Message) -> Evidence {
-    if is_foreign(message) {
+    let known = message.method.as_deref().and_then(method::known);
+    if is_foreign(message, known) {
         return Evidence::Other;
     }
-    if is_proof(message) { Evidence::Mcp } else { Evidence::None }
+    if is_proof(message, known) { Evidence::Mcp } else { Evidence::None }
 }
 
-fn is_foreign(message: &Message) -> bool {
+fn is_foreign(message: &Message, known: Option<&Method>) -> bool {
     let foreign_member =
         message.member(Member::LanguageServer).or(message.member(Member::AgentClient)).is_some();
     let integer_version = [Member::WantedVersion, Member::Version]
         .into_iter()
         .any(|member| matches!(message.member(member), Some(Kept::Number(_))));
-    let foreign_method = message
-        .method
-        .as_deref()
-        .is_some_and(|name| OTHER_METHODS.iter().any(|prefix| name.starts_with(prefix)));
+    let unknown_method = message.method.as_deref().filter(|_| known.is_none());
+    let foreign_method =
+        unknown_method.is_some_and(|name| OTHER_METHODS.iter().any(|prefix| name.starts_with(prefix)));
     foreign_member || integer_version || foreign_method
 }
 
-fn is_proof(message: &Message) -> bool {
+fn is_proof(message: &Message, known: Option<&Method>) -> bool {
     if !message.says_jsonrpc {
         return false; // logs of MCP traffic have the same methods and ids, this observer's own output too
     }
@@ -69,7 +69,7 @@ fn is_proof(message: &Message) -> bool {
     match message.shape() {
         Shape::Request | Shape::Notification => {
             let name = message.method.as_deref().unwrap_or_default();
-            let by_name = method::known(name).is_some_and(|method| method.proof);
+            let by_name = known.is_some_and(|method| method.proof);
             let by_version = name == "initialize" && date(Member::WantedVersion);
             message.params_are_object && (by_name || by_version || has(Member::MetaVersion))
         }

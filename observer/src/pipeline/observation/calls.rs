@@ -120,6 +120,8 @@ pub struct Relay {
     pub at: Timestamp,
     /// Its JSON-RPC id.
     pub id: Id,
+    /// No process ties them: they are the same in all that they say.
+    pub inferred: bool,
 }
 
 /// One hop of a call, seen from that call.

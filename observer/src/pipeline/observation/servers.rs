@@ -139,6 +139,9 @@ pub enum AuthResult {
 }
 
 impl AuthResult {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Accepted, Self::Unauthorized, Self::Forbidden];
+
     /// The value of `result`.
     pub const fn name(self) -> &'static str {
         match self {

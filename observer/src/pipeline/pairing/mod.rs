@@ -38,9 +38,11 @@ pub struct Relayed {
     pub at: Timestamp,
     /// Its JSON-RPC id.
     pub id: Id,
+    /// No process ties them: they are the same in all that they say.
+    pub inferred: bool,
 }
 
-/// A request that has no answer yet.
+/// A request that has no answer yet. It goes through many hands, and is large: mostly it is in a box.
 #[derive(Clone, Debug)]
 pub struct OpenCall {
     /// Its name; given by [`Calls::open`].
@@ -114,7 +116,7 @@ pub struct OpenCall {
 /// All open calls.
 #[derive(Debug)]
 pub struct Calls {
-    open: Table<CallId, OpenCall>,
+    open: Table<CallId, Box<OpenCall>>,
     by_key: Table<CallKey, CallId>,
     due: expiry::Due<CallId>,
     next: u64,
@@ -147,7 +149,7 @@ impl Calls {
 
     /// Takes a call in. Returns its name, and the calls that it ends: those with a key of its own (the id was
     /// used again), and at the limit the oldest.
-    pub fn open(&mut self, mut call: OpenCall) -> (CallId, Vec<(CallId, OpenCall)>) {
+    pub fn open(&mut self, mut call: Box<OpenCall>) -> (CallId, Vec<(CallId, Box<OpenCall>)>) {
         let mut ended = Vec::new();
         for key in call.keys.iter().filter(|key| !key.progress) {
             let before = self.by_key.value(key).copied();
@@ -177,17 +179,17 @@ impl Calls {
 
     /// An open call.
     pub fn call(&self, id: CallId) -> Option<&OpenCall> {
-        self.open.value(&id)
+        self.open.value(&id).map(|call| &**call)
     }
 
     /// All of them, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = &OpenCall> {
-        self.open.keys().filter_map(|id| self.open.value(id))
+        self.open.keys().filter_map(|id| self.call(*id))
     }
 
     /// An open call, to be changed.
     pub fn call_mut(&mut self, id: CallId) -> Option<&mut OpenCall> {
-        self.open.value_mut(&id)
+        self.open.value_mut(&id).map(|call| &mut **call)
     }
 
     /// Lets a call end at `at` with `outcome` unless it is answered before or ends earlier.
@@ -202,7 +204,7 @@ impl Calls {
     }
 
     /// Takes a call out.
-    pub fn close(&mut self, id: CallId) -> Option<OpenCall> {
+    pub fn close(&mut self, id: CallId) -> Option<Box<OpenCall>> {
         let call = self.open.remove(&id)?;
         self.forget_keys(id, &call);
         Some(call)
@@ -223,13 +225,13 @@ impl Calls {
     }
 
     /// Takes out a call whose time has come.
-    pub fn pop_due(&mut self, now: Timestamp) -> Option<(CallId, OpenCall)> {
+    pub fn pop_due(&mut self, now: Timestamp) -> Option<(CallId, Box<OpenCall>)> {
         let id = self.due.pop(now)?;
         Some((id, self.close(id)?))
     }
 
     /// Takes out the oldest call.
-    pub fn pop_oldest(&mut self) -> Option<(CallId, OpenCall)> {
+    pub fn pop_oldest(&mut self) -> Option<(CallId, Box<OpenCall>)> {
         let id = *self.open.oldest()?.0;
         Some((id, self.close(id)?))
     }

@@ -87,6 +87,12 @@ impl Flow {
         self.source.is_none() && self.marks.is_empty()
     }
 
+    /// Whether more was sent than was received, as far as is known.
+    pub fn has_unread(&self) -> bool {
+        self.source == Some(Direction::Received)
+            && self.marks.back().is_some_and(|sent| sent.position > self.expected)
+    }
+
     /// Whether the sender's copy is the one that is read.
     pub fn reads_sends(&self) -> bool {
         self.source == Some(Direction::Sent)

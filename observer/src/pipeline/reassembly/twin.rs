@@ -58,6 +58,13 @@ pub enum Medium {
     Tls(TlsLibrary),
 }
 
+impl Medium {
+    /// Whether requests may go on one such connection and their answers on another.
+    pub const fn may_be_a_wire(&self) -> bool {
+        matches!(self, Self::Pipe { .. } | Self::Unix)
+    }
+}
+
 /// Where a stream belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
@@ -187,6 +194,7 @@ impl Twins {
         // Either its twin was here first, or the same name again is a new connection.
         let awaited = told().find(|named| named.stream.is_none()).map(|named| named.place);
         let replaced = told().find(|named| named.stream.is_some()).map(|named| named.place.connection);
+        let awaited = awaited.or_else(|| self.beside_its_twin(names));
         let place = awaited.unwrap_or_else(|| self.new_place(Some(End::A)));
         for own in names.own.into_iter().flatten() {
             let _ = self.names.insert(own, Named { place, stream: Some(stream) });
@@ -200,6 +208,18 @@ impl Twins {
             let _ = self.names.insert(twin, Named { place: other, stream: None });
         }
         (place, Some(medium), replaced)
+    }
+
+    /// The place beside a twin that did not know of this stream: a Unix socket that writes before it is accepted has
+    /// no peer yet.
+    fn beside_its_twin(&mut self, names: Names) -> Option<Place> {
+        let twin = self.names.value(&names.twin.into_iter().flatten().next()?)?;
+        let known = self.places.value_mut(&twin.stream?)?;
+        if known.names.twin.iter().any(Option::is_some) {
+            return None;
+        }
+        known.names.twin = [names.own[0], None, None];
+        Some(Place { end: known.place.end.map(End::other), ..known.place })
     }
 
     /// Forgets a stream.
@@ -355,10 +375,12 @@ mod tests {
         let mut twins = Twins::new(8);
         let a = twins.open(StreamId(1), &Identity::Unix { inode: 10, peer_inode: 0 });
         let b = twins.open(StreamId(2), &Identity::Unix { inode: 11, peer_inode: 10 });
-        assert_ne!(
-            a.place.connection, b.place.connection,
-            "two names for one pair are not guessed to be one"
-        );
+        assert_eq!(b.place, Place { end: Some(End::B), ..a.place }, "written to before it was accepted");
+        assert_eq!((b.opened, b.replaced), (None, None));
+        let other = twins.open(StreamId(3), &Identity::Unix { inode: 12, peer_inode: 10 });
+        assert_ne!(other.place.connection, a.place.connection, "it has its twin");
+        (1..=3).for_each(|stream| twins.close(StreamId(stream)));
+        assert!(twins.names.is_empty());
         let mut twins = Twins::new(8);
         let a = twins.open(StreamId(1), &Identity::Unix { inode: 10, peer_inode: 11 });
         let b = twins.open(StreamId(2), &Identity::Unix { inode: 11, peer_inode: 0 });

@@ -109,6 +109,74 @@ fn an_upgraded_request_is_answered_on_the_first_stream() {
     assert_eq!(host.outcomes(), [("tools/call", Outcome::Ok); 2]);
 }
 
+#[test]
+fn an_event_stream_of_2024_is_found_on_the_connection_of_its_posts() {
+    let (mut host, mut client, mut server) = connected();
+    host.answer(server.take());
+    let get = [(":method", "GET"), (":scheme", "http"), (":path", "/sse"), ("accept", "text/event-stream")];
+    client.head(1, 1, &get);
+    host.ask(client.take());
+    server.head(1, 0, &EVENTS);
+    let endpoint = server.take();
+    host.sent(SERVER, 2, &"x".repeat(endpoint.len()));
+    host.lost(1, Direction::Received, endpoint.len() as u64);
+    client.head(3, 0, &[POST[0], (":path", "/message?s=1"), POST[3]]);
+    client.frame(0, 1, 3, call(7, "t").trim_end().as_bytes());
+    host.ask(client.take());
+    server.head(3, 1, &[(":status", "202")]);
+    server.frame(0, 0, 1, format!("event: message\ndata: {}\n\n", result(7).trim_end()).as_bytes());
+    host.answer(server.take());
+    assert_eq!(host.outcomes(), [("tools/call", Outcome::Ok)]);
+    assert_eq!(host.calls()[0].transport, Transport::HttpSse);
+}
+
+/// That it is missing shows when the next request is read; by then its response has begun.
+#[test]
+fn an_event_stream_of_2024_is_one_although_its_request_was_lost() {
+    let (mut host, mut client, mut server) = connected();
+    host.answer(server.take());
+    host.ask(client.take());
+    let get = [(":method", "GET"), (":scheme", "http"), (":path", "/sse"), ("accept", "text/event-stream")];
+    client.head(1, 1, &get);
+    let lost = client.take();
+    let (front, back) = lost.split_at(lost.len() - 12);
+    host.ask(front);
+    host.moved(CLIENT, 1, Direction::Sent, back.len(), b"");
+    host.lost(2, Direction::Received, back.len() as u64);
+    server.head(1, 0, &EVENTS);
+    server.frame(0, 0, 1, b"event: endpoint\ndata: /message?s=1\n\n");
+    host.answer(server.take());
+    client.head(3, 0, &[POST[0], (":path", "/message?s=1"), POST[3]]);
+    client.frame(0, 1, 3, call(7, "t").trim_end().as_bytes());
+    host.ask(client.take());
+    server.head(3, 1, &[(":status", "202")]);
+    server.frame(0, 0, 1, format!("event: message\ndata: {}\n\n", result(7).trim_end()).as_bytes());
+    host.answer(server.take());
+    assert_eq!(host.outcomes(), [("tools/call", Outcome::Ok)]);
+    assert_eq!(host.calls()[0].transport, Transport::HttpSse);
+}
+
+#[test]
+fn a_hole_in_the_padding_behind_an_answer_is_none_in_the_answer() {
+    let (mut host, mut client, mut server) = connected();
+    host.answer(server.take());
+    client.post(1, call(1, "t").trim_end());
+    host.ask(client.take());
+    server.head(1, 0, &OK);
+    let body = [&[5][..], result(1).trim_end().as_bytes(), &[0; 5]].concat();
+    server.frame(0, 9, 1, &body);
+    let bytes = server.take();
+    let (front, padding) = bytes.split_at(bytes.len() - 5);
+    host.answer(front);
+    host.moved(SERVER, 2, Direction::Sent, padding.len(), padding);
+    host.pass(Duration::from_secs(1));
+    host.lost(1, Direction::Received, 3);
+    host.moved(CLIENT, 1, Direction::Received, 2, &padding[3..]);
+    assert_eq!(host.outcomes(), [("tools/call", Outcome::Ok)]);
+    let call = host.calls()[0];
+    assert_eq!((call.certainty, call.client_duration), (Certainty::Whole, ms(3)));
+}
+
 /// What was agreed on before is not known, so headers are known in part.
 #[test]
 fn a_late_join_gives_calls_with_right_times() {

@@ -67,6 +67,31 @@ fn r8_in_the_stateless_era_a_broken_stream_is_a_cancellation() {
     assert_eq!(host.outcomes(), [("tools/call", Outcome::Cancelled)]);
 }
 
+#[test]
+fn r8_so_it_is_where_it_was_compressed() {
+    let mut host = two_connections();
+    host.ask(post(&call(1, "t"), "Mcp-Method: tools/call\r\nMCP-Protocol-Version: 2026-07-28\r\n"));
+    host.answer(STREAM.replace("\r\n\r\n", "\r\nContent-Encoding: gzip\r\n\r\n"));
+    host.close(CLIENT, 1);
+    host.pass(Duration::from_secs(1));
+    assert_eq!(host.outcomes(), [("tools/call", Outcome::Cancelled)]);
+}
+
+/// The answer may have been in the hole, or a word that there is none.
+#[test]
+fn r8_a_compressed_event_stream_with_a_hole_is_no_answer() {
+    let mut host = two_connections();
+    host.ask(post(&call(1, "t"), ""));
+    let head = STREAM.replace("\r\n\r\n", "\r\nContent-Encoding: gzip\r\nContent-Length: 40\r\n\r\n");
+    host.answer(head);
+    host.answer([0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 3]);
+    host.moved(SERVER, 2, Direction::Sent, 20, b"");
+    host.lost(1, Direction::Received, 20);
+    host.answer([0; 10]);
+    host.pass(Duration::from_secs(1));
+    assert_eq!(host.outcomes(), [("tools/call", Outcome::Abandoned)]);
+}
+
 /// HTTP+SSE of 2024 where the stream was opened before the observer came: neither its head nor the endpoint was seen.
 #[test]
 fn r8_an_event_stream_that_was_open_before_is_found() {
@@ -86,6 +111,18 @@ fn r8_an_event_stream_that_was_open_before_is_found() {
     let certainties: Vec<_> = host.calls().iter().map(|call| call.certainty).collect();
     assert_eq!(certainties, [Certainty::TimesOnly, Certainty::Whole, Certainty::Whole]);
     assert_eq!(host.unanswerable(), 0);
+}
+
+#[test]
+fn r8_what_is_only_accepted_is_answered_on_an_event_stream() {
+    let mut host = two_connections();
+    host.ask_on_second(&post_to("/messages/s1", &call(1, "t")));
+    host.answer_on_second(ACCEPTED);
+    host.pass(Duration::from_secs(30));
+    assert_eq!(host.outcomes(), [], "it may still come");
+    host.pass(Duration::from_secs(31));
+    assert_eq!(host.outcomes(), [("tools/call", Outcome::Abandoned)]);
+    assert_eq!(host.calls()[0].transport, Transport::HttpSse);
 }
 
 #[test]

@@ -199,3 +199,45 @@ fn a_server_that_asks_the_client_which_started_it_passes_on_nothing() {
     assert_eq!(host.calls().len(), 3);
     assert!(host.calls().iter().all(|call| call.is_counted()));
 }
+
+/// A client that asks `podman` on streams 1 and 2, and `conmon`, which has lost its parent and asks the server on 3 and 4.
+fn container() -> Host {
+    let mut host = wrapped();
+    for (pid, exe) in [(WRAPPER, "/usr/bin/podman"), (GATEWAY, "/usr/bin/conmon")] {
+        let facts = ProcessFacts { parent: 1, exe: exe.to_owned(), ..ProcessFacts::default() };
+        host.event(pid, EventBody::ProcessSeen(Box::new(facts)));
+    }
+    host
+}
+
+fn into_container(host: &mut Host, inner: &str) {
+    host.tell(1, CLIENT, WRAPPER, &with(1, "t", "{\"a\":1}"));
+    host.tell(3, GATEWAY, SERVER, inner);
+    host.tell(4, SERVER, GATEWAY, &result(1));
+    host.tell(2, WRAPPER, CLIENT, &result(1));
+}
+
+#[test]
+fn a_copy_of_a_call_into_a_container_is_inferred_to_be_it() {
+    let mut host = container();
+    into_container(&mut host, &with(1, "t", "{\"a\":1}"));
+    assert_eq!(links(&host), [(id(1), Some(id(1)), 0), (id(1), None, 1)]);
+    assert_eq!(host.calls()[0].links.relay.as_ref().map(|relay| relay.inferred), Some(true));
+}
+
+#[test]
+fn nothing_else_is_inferred() {
+    for other in [with(1, "t", "{\"a\":2}"), with(1, "u", "{\"a\":1}"), with(2, "t", "{\"a\":1}")] {
+        let mut host = container();
+        into_container(&mut host, &other);
+        assert!(host.calls().iter().all(|call| call.is_counted()), "{other}");
+    }
+    // Two clients ask for the same with the same id: either may be meant.
+    let mut host = container();
+    (5..=6).for_each(|stream| host.pipe(stream));
+    let facts = ProcessFacts { exe: "/usr/bin/podman".to_owned(), ..ProcessFacts::default() };
+    host.event(31, EventBody::ProcessSeen(Box::new(facts)));
+    host.tell(5, 30, 31, &with(1, "t", "{\"a\":1}"));
+    into_container(&mut host, &with(1, "t", "{\"a\":1}"));
+    assert!(host.calls().iter().all(|call| call.is_counted()));
+}

@@ -103,3 +103,14 @@ fn what_is_never_continued_is_counted() {
     exchange(&mut host, &ask(2, "u", ""), &more_input(2, QUESTION));
     assert_eq!(host.faults(), ["round_without_last"]);
 }
+
+#[test]
+fn two_at_once_that_are_asked_for_the_same_are_two() {
+    let mut host = stdio();
+    exchange(&mut host, &ask(1, "t", ""), &more_input(1, QUESTION));
+    exchange(&mut host, &ask(2, "t", ""), &more_input(2, QUESTION));
+    exchange(&mut host, &ask(3, "t", REPLY), &result(3));
+    exchange(&mut host, &ask(4, "t", REPLY), &result(4));
+    assert_eq!(rounds(&host), [None, None, Some(2), Some(2)]);
+    assert!(host.faults().is_empty());
+}

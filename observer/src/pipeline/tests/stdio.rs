@@ -1,6 +1,7 @@
 //! Lines on pipes and socket pairs: pairing, holes, look-alikes, ends.
 
 use super::*;
+use crate::pipeline::health::Stage;
 use crate::pipeline::observation::Subject;
 
 #[test]
@@ -28,6 +29,22 @@ fn a_stdio_call_has_times_from_both_ends() {
     assert_eq!(call.transport, Transport::Stdio);
     assert_eq!(host.pipeline.next_verdict(), Some((StreamId(1), Verdict::Capture)));
     assert_eq!(host.pipeline.next_verdict(), Some((StreamId(2), Verdict::Capture)));
+}
+
+#[test]
+fn a_party_that_was_gone_at_once_says_so_and_is_counted() {
+    let mut host = Host::new();
+    host.pipe(1);
+    host.pipe(2);
+    let facts = ProcessFacts { uid: Some(7), gone: true, ..Default::default() };
+    host.event(CLIENT, EventBody::ProcessSeen(Box::new(facts)));
+    host.tell(1, CLIENT, SERVER, &call(1, "echo"));
+    host.tell(2, SERVER, CLIENT, &result(1));
+    let [call] = host.calls().try_into().unwrap();
+    let inherited = [&call.client, &call.server].map(|it| it.process.as_ref().unwrap().home.is_inherited);
+    assert_eq!(inherited, [true, false]);
+    let sheds: Vec<_> = host.pipeline.health().sheds().collect();
+    assert_eq!(sheds, [(Stage::Input, "process_gone", 1)]);
 }
 
 #[test]

@@ -99,3 +99,13 @@ fn on_http_it_is_a_stream_of_events() {
     host.pass(Duration::from_secs(100));
     assert_eq!(end(&host), [(Outcome::Cancelled, 2)]);
 }
+
+#[test]
+fn it_may_be_all_that_was_ever_asked() {
+    let mut host = stdio();
+    host.tell(1, CLIENT, SERVER, LISTEN);
+    host.tell(2, SERVER, CLIENT, &event("subscriptions/acknowledged"));
+    host.tell(2, SERVER, CLIENT, &event("tools/list_changed"));
+    host.tell(2, SERVER, CLIENT, END);
+    assert_eq!(end(&host), [(Outcome::Ok, 2)]);
+}

@@ -16,6 +16,8 @@ pub(super) struct Body {
     content: Content,
     last: Mark,
     whole: bool,
+    /// All that came of it could be decoded, as long as nothing was missing.
+    is_read: bool,
 }
 
 /// How the end of a body is told.
@@ -70,7 +72,7 @@ pub(super) enum Progress {
 impl Body {
     /// A body behind the head whose last byte is `head_end`.
     pub(super) const fn new(framing: Framing, content: Content, head_end: Mark) -> Self {
-        Self { framing, content, last: head_end, whole: true }
+        Self { framing, content, last: head_end, whole: true, is_read: true }
     }
 
     /// Whether it is over before its first byte.
@@ -86,7 +88,8 @@ impl Body {
     /// An event stream joined at an event, with `left` bytes of its chunk to come.
     pub(super) fn joined(limits: &Limits, left: u64, before: Mark) -> Self {
         let content = Content::Events(Box::new(Events::joined(limits)));
-        Self { framing: Framing::Chunked(Chunks::Data { left }), content, last: before, whole: false }
+        let framing = Framing::Chunked(Chunks::Data { left });
+        Self { framing, content, last: before, whole: false, is_read: true }
     }
 
     /// Takes bytes up to the end of the body.
@@ -116,7 +119,9 @@ impl Body {
         if cursor.mark() != before {
             self.last = cursor.last();
         }
-        self.whole &= self.content.is_readable();
+        if self.whole {
+            self.is_read &= self.content.is_readable();
+        }
         if progress == Progress::Over {
             self.close(out);
         }
@@ -160,8 +165,8 @@ impl Body {
     /// The connection ended.
     pub(super) fn cut(&mut self, out: &mut impl Frames) {
         let between_events = self.content.close(out);
-        let whole = self.whole && between_events && matches!(self.framing, Framing::Close);
-        out.frame(Frame::BodyEnd { last_byte: self.last, whole });
+        self.whole &= between_events && matches!(self.framing, Framing::Close);
+        self.tell_end(out);
     }
 
     /// The connection ended, and the body with it before its time.
@@ -179,13 +184,19 @@ impl Body {
     /// The end of the body cannot be found.
     pub(super) fn give_up(&mut self, out: &mut impl Frames) {
         self.abort_text(out);
-        out.frame(Frame::BodyEnd { last_byte: self.last, whole: false });
+        self.whole = false;
+        self.tell_end(out);
     }
 
     /// The body ended as its framing says.
     pub(super) fn close(&mut self, out: &mut impl Frames) {
         self.content.close(out);
-        out.frame(Frame::BodyEnd { last_byte: self.last, whole: self.whole });
+        self.tell_end(out);
+    }
+
+    fn tell_end(&self, out: &mut impl Frames) {
+        let (whole, is_read) = (self.whole && self.is_read, self.is_read);
+        out.frame(Frame::BodyEnd { last_byte: self.last, whole, is_read });
     }
 }
 

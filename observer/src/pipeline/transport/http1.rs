@@ -11,10 +11,8 @@ use super::body::{Body, Content, Framing, Progress};
 use super::chunked::Chunks;
 use super::cursor::Cursor;
 use super::head::{self, Delimiters};
-use super::http2::Http2;
 use super::resync::{self, Head, Side, Window};
-use super::upgrade::protocol;
-use super::websocket::Messages;
+use super::upgrade::{Other, protocol};
 use super::{Field, Fields, Frame, Frames, Protocol};
 use crate::pipeline::limits::{Limits, Share};
 use crate::pipeline::reassembly::{Mark, Piece};
@@ -103,7 +101,7 @@ pub(super) struct Flow {
 ///               | head: as from Head
 ///                `- chunk of an event stream: Body
 /// ```
-/// From `Head`, `Http2`, `WebSocket` and `Stopped` are reached when the connection changes to another protocol.
+/// From `Head`, all others are reached when the connection changes to another protocol.
 #[derive(Debug)]
 pub(super) enum State {
     Head,
@@ -116,8 +114,7 @@ pub(super) enum State {
         aligned: bool,
     },
     Body(Body),
-    Http2(Box<Http2>),
-    WebSocket(Box<Messages>),
+    Other(Other),
     Stopped,
 }
 
@@ -152,8 +149,7 @@ impl Flow {
             out.frame(Frame::Fault("pipeline_limit"));
         }
         match &mut self.state {
-            State::Http2(http2) => return http2.push(piece, out),
-            State::WebSocket(messages) => return messages.push(piece, out),
+            State::Other(other) => return other.push(piece, out),
             State::Head | State::Search { .. } | State::Body(_) | State::Stopped => {}
         }
         match piece {
@@ -177,8 +173,7 @@ impl Flow {
                 Progress::Over => self.state = State::Head,
                 Progress::Lost => self.lose("http_body", false, out),
             },
-            State::Http2(http2) => http2.read(cursor, out),
-            State::WebSocket(messages) => messages.read(cursor, out),
+            State::Other(other) => other.read(cursor, out),
             State::Stopped => {
                 cursor.take(usize::MAX);
             }
@@ -356,7 +351,7 @@ impl Flow {
                 (*found, *aligned) = (false, true);
                 self.window.clear();
             }
-            State::Http2(_) | State::WebSocket(_) | State::Stopped => {}
+            State::Other(_) | State::Stopped => {}
         }
     }
 
@@ -366,7 +361,7 @@ impl Flow {
             State::Body(mut body) => body.cut(out),
             State::Search { stream: Some(mut body), .. } => body.give_up(out),
             State::Head if !self.window.bytes().is_empty() => out.frame(Frame::Fault("head_cut")),
-            State::Head | State::Search { .. } | State::Http2(_) | State::WebSocket(_) | State::Stopped => {}
+            State::Head | State::Search { .. } | State::Other(_) | State::Stopped => {}
         }
         self.window.clear();
         self.expected.clear();
@@ -385,7 +380,7 @@ impl Flow {
                 None
             }
             State::Search { stream, .. } => stream,
-            State::Head | State::Http2(_) | State::WebSocket(_) | State::Stopped => None,
+            State::Head | State::Other(_) | State::Stopped => None,
         };
         out.frame(Frame::Fault(cause));
         // Which request the next response answers is not known either.
@@ -600,7 +595,7 @@ mod tests {
     fn another_protocol_is_left_alone() {
         let ping = json(PING);
         assert_eq!(
-            found(&format!("HTTP/1.1 101 Switching Protocols\r\nUpgrade: tcp\r\n\r\n{ping}")),
+            found(&format!("HTTP/1.1 101 Switching Protocols\r\nUpgrade: ssh\r\n\r\n{ping}")),
             ["response 101", "fault upgraded"]
         );
         let preface = format!("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n{}", session());

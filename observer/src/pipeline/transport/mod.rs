@@ -19,10 +19,12 @@
 //! | `upgraded` | the connection left HTTP: all that follows is skipped |
 //! | `http2_resync` | bytes lost between the frames of HTTP/2, or a connection joined there: the next frame is searched |
 //! | `websocket_resync` | the same for the messages of WebSocket |
+//! | `attached_resync` | the same for the frames of a container's output |
 //! | `hpack` | compressed headers that cannot be read: they are known in part from here on |
 //! | `stream_limit` | too many streams at once: the oldest is given up |
 //! | `pipeline_limit` | too many requests without responses: methods of the oldest are forgotten |
 
+pub mod attached;
 pub mod authorization;
 mod body;
 mod chunked;
@@ -106,6 +108,8 @@ pub enum Frame<'a> {
         last_byte: Mark,
         /// Whether it ended as its framing says (`false`: connection closed, or bytes lost).
         whole: bool,
+        /// Whether all that came of it could be decoded, as long as nothing was missing.
+        is_read: bool,
     },
     /// Bytes that are not of this framing; the cause is a counter's label.
     Fault(&'static str),
@@ -118,6 +122,8 @@ pub enum Protocol {
     Http2,
     /// WebSocket.
     WebSocket(Option<websocket::Compression>),
+    /// Lines, which are a container's input and output.
+    Attached,
 }
 
 /// Takes what a framing finds.

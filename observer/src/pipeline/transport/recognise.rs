@@ -1,6 +1,6 @@
 //! Which framing a flow has, by its first bytes. Adding a framing: a guess here, and its type in the reader.
 
-use super::{http2, resync, websocket};
+use super::{attached, http2, resync, websocket};
 
 /// What the first bytes of a flow show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub enum Guess {
     Http2,
     /// A frame of WebSocket.
     WebSocket,
+    /// A frame of a container's output.
+    Attached,
 }
 
 /// Bytes after which a start is recognised or foreign, but for blanks.
@@ -50,6 +52,11 @@ pub fn recognise(data: &[u8], lines: bool) -> Guess {
     }
     if METHODS.iter().any(|method| data.starts_with(method)) {
         return Guess::Requests;
+    }
+    match attached::begins_with_frame(data) {
+        Some(true) => return Guess::Attached,
+        None if !data.is_empty() => return Guess::TooShort,
+        Some(false) | None => {}
     }
     match http2::begins_with_frame(data) {
         Some(true) if http2::begins_with_settings(data) => return Guess::Http2Server,
@@ -108,6 +115,7 @@ mod tests {
         assert_eq!(recognise(b"\0\0\x10\x01\x04\0\0\0\x03", false), Guess::Http2);
         assert_eq!(recognise(b"\0\0\x10\x01\x04\0\0\0\x02", false), Guess::Foreign, "no client's stream");
         assert_eq!(recognise(b"\0\0\x10", false), Guess::TooShort);
+        assert_eq!(recognise(b"\x01\0\0\0\0\0\0\x03{}\n", false), Guess::Attached);
         assert_eq!(recognise(b"\x81\x04{}", false), Guess::WebSocket);
         assert_eq!(recognise(b"\x81\x84abcd\x1a", false), Guess::WebSocket, "masked");
         assert_eq!(recognise(b"\x81\x04ab", false), Guess::Foreign);

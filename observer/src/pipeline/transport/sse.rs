@@ -19,6 +19,8 @@ pub(super) struct Events {
     after_cr: bool,
     /// Fields are not trusted until the next blank line.
     lost: bool,
+    /// The data has a hole, and the end of the event may be in it.
+    torn: bool,
     /// Last byte of the data so far, once there is data.
     last: Option<Mark>,
     event: Word,
@@ -58,6 +60,7 @@ impl Events {
             line: Line::Start,
             after_cr: false,
             lost: false,
+            torn: false,
             last: None,
             event: Word::default(),
             id: None,
@@ -83,6 +86,7 @@ impl Events {
     pub(super) fn gap(&mut self, end: Mark, missing: u64, out: &mut impl Frames) {
         self.after_cr = false;
         if let Some(last) = &mut self.last {
+            self.torn = true;
             out.frame(Frame::Gap(missing));
             *last = end;
             if matches!(self.line, Line::Value(Field::Data)) {
@@ -156,6 +160,10 @@ impl Events {
         if self.lost {
             return None;
         }
+        if self.torn {
+            // Few write data in several lines: the blank line that was in front of this one is missing.
+            self.dispatch(out);
+        }
         if name.is(b"data") {
             if self.last.is_some() {
                 out.frame(Frame::Text(b"\n"));
@@ -186,7 +194,7 @@ impl Events {
     /// A blank line ends the event.
     fn dispatch(&mut self, out: &mut impl Frames) {
         let (event, id) = (std::mem::take(&mut self.event), self.id.take());
-        self.lost = false;
+        (self.lost, self.torn) = (false, false);
         if let Some(last_byte) = self.last.take() {
             let id = id.map(|id| String::from_utf8_lossy(&id).into());
             out.frame(Frame::End { last_byte, carrier: Carrier::SseEvent { event: event.kind(), id } });
@@ -342,6 +350,11 @@ mod tests {
             read("1}", 12),
             ["Message None {?ta: {2}", three],
             "the hole hides the border of two events"
+        );
+        assert_eq!(
+            read("}\n\nid", 2),
+            ["Message None {1?", "Message Some(\"2\") {2}", three],
+            "what is behind the hole is the blank line of the event, or the end of its data"
         );
     }
 }

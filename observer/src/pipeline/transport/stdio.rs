@@ -70,13 +70,17 @@ impl Lines {
     pub fn push(&mut self, piece: Piece<'_>, out: &mut impl Frames) {
         match piece {
             Piece::Data { at, position, data } => {
-                let mut cursor = Cursor::new(at, position, data);
-                while !cursor.is_empty() {
-                    self.step(&mut cursor, out);
-                }
+                self.read(&mut Cursor::new(at, position, data), out);
             }
             Piece::Gap { at, position, missing } => self.gap(end_of_gap(at, position, missing), missing, out),
             Piece::End { .. } => self.end(out),
+        }
+    }
+
+    /// Reads bytes that are there.
+    pub(super) fn read(&mut self, cursor: &mut Cursor<'_>, out: &mut impl Frames) {
+        while !cursor.is_empty() {
+            self.step(cursor, out);
         }
     }
 

@@ -70,6 +70,9 @@ impl Exchanges {
     /// stream.
     pub fn begin(&mut self, request: Box<RequestHead>, limit: usize, buffers: &Budget) -> Option<Exchange> {
         let before = self.place().filter(|_| self.selected.is_some());
+        if request.damaged && before.is_some() {
+            return None; // it was found to be missing when its response was here
+        }
         let before = before.and_then(|index| self.queue.remove(index));
         let (number, stream) = (self.next, self.selected);
         let usual = self.queue.len() < USUAL_EXCHANGES;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
+use super::attached::Output;
 use super::http1::{Requests, Responses};
 use super::http2::Http2;
 use super::stdio::Lines;
@@ -20,6 +21,12 @@ pub(super) trait Framing {
 }
 
 impl Framing for Lines {
+    fn push(&mut self, piece: Piece<'_>, out: &mut Recorder) {
+        self.push(piece, out);
+    }
+}
+
+impl Framing for Output {
     fn push(&mut self, piece: Piece<'_>, out: &mut Recorder) {
         self.push(piece, out);
     }
@@ -140,7 +147,7 @@ impl Frames for Recorder {
                 self.skim().finish();
                 "abort".to_owned()
             }
-            Frame::BodyEnd { last_byte, whole } => format!("body end {} {whole}", self.place(last_byte)),
+            Frame::BodyEnd { last_byte, whole, .. } => format!("body end {} {whole}", self.place(last_byte)),
             Frame::Fault(cause) => format!("fault {cause}"),
         };
         self.log.push(line);

@@ -22,6 +22,8 @@ pub enum Scrape {
     Native,
     /// In text, and keeps classic histograms.
     Classic,
+    /// By protobuf, and keeps both; since release 3.
+    Both,
 }
 
 /// A Prometheus with nothing but one agent to scrape. It ends with this, and its data goes.
@@ -34,6 +36,21 @@ pub struct Prometheus {
 
 /// One series of an answer: its labels and its value now.
 pub type Sample = (BTreeMap<String, String>, f64);
+
+/// A rule, as evaluated.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// Name of the alert or of the series that it records.
+    pub name: String,
+    /// Whether it is an alert.
+    pub is_alert: bool,
+    /// Whether there is something to alert of, perhaps not yet for long enough.
+    pub is_active: bool,
+    /// `ok`, or what else.
+    pub health: String,
+    /// Why.
+    pub error: String,
+}
 
 /// An exemplar, as stored.
 #[derive(Clone, Debug)]
@@ -49,13 +66,23 @@ pub struct Exemplar {
 impl Prometheus {
     /// Starts one, and waits until it has scraped the agent.
     pub fn start(tools: &Tools, agent: SocketAddr, scrape: Scrape) -> Result<Self> {
+        Self::start_with(tools, agent, scrape, &[])
+    }
+
+    /// The same, with these rules, which are evaluated each second whatever they say; and with an observer to scrape
+    /// that is not there.
+    pub fn start_with(tools: &Tools, agent: SocketAddr, scrape: Scrape, rules: &[PathBuf]) -> Result<Self> {
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
         let folder = std::env::temp_dir().join(format!("mcp-observer-prometheus-{}", address.port()));
         std::fs::create_dir_all(&folder)?;
         let file = folder.join("prometheus.yml");
-        std::fs::write(&file, configuration(agent, scrape, tools.release()?))?;
+        let mut text = configuration(agent, scrape, tools.release()?);
+        if !rules.is_empty() {
+            text += &with_rules(&folder, rules)?;
+        }
+        std::fs::write(&file, text)?;
         let features = match scrape {
-            Scrape::Native => "exemplar-storage,native-histograms",
+            Scrape::Native | Scrape::Both => "exemplar-storage,native-histograms",
             Scrape::Classic => "exemplar-storage",
         };
         let child = Command::new(&tools.prometheus)
@@ -79,7 +106,23 @@ impl Prometheus {
     pub fn query(&self, expression: &str) -> Result<Vec<Sample>> {
         let answer = self.ask(&format!("/api/v1/query?query={}", escaped(expression)))?;
         let series = answer["data"]["result"].as_array().context("no result")?;
-        series.iter().map(|series| Ok((labels(&series["metric"]), number(&series["value"][1])?))).collect()
+        series.iter().map(|series| Ok((labels(&series["metric"]), value(series)?))).collect()
+    }
+
+    /// All rules, as they do by now.
+    pub fn rules(&self) -> Result<Vec<Rule>> {
+        let answer = self.ask("/api/v1/rules")?;
+        let groups = answer["data"]["groups"].as_array().context("no groups")?;
+        let rules = groups.iter().filter_map(|group| group["rules"].as_array()).flatten();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let rules = rules.map(|rule| Rule {
+            name: text(&rule["name"]),
+            is_alert: rule["type"] == "alerting",
+            is_active: rule["alerts"].as_array().is_some_and(|alerts| !alerts.is_empty()),
+            health: text(&rule["health"]),
+            error: text(&rule["lastError"]),
+        });
+        Ok(rules.collect())
     }
 
     /// The exemplars of the series that an expression selects.
@@ -136,14 +179,35 @@ impl Drop for Prometheus {
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
-fn configuration(agent: SocketAddr, scrape: Scrape, release: u32) -> String {
-    let mut text = String::from("global:\n  scrape_interval: 1s\n  scrape_timeout: 1s\nscrape_configs:\n");
+fn configuration(agent: SocketAddr, scrape: Scrape, release: (u32, u32)) -> String {
+    let mut text = String::from("global:\n  scrape_interval: 1s\n  scrape_timeout: 1s\n");
+    text += "  evaluation_interval: 1s\nscrape_configs:\n";
     text += &format!("- job_name: agent\n  static_configs:\n  - targets: ['{agent}']\n");
-    // Until release 3 a feature of the whole server, since then a setting.
-    if release >= 3 && scrape == Scrape::Native {
+    // A feature of the whole server at first, then a setting.
+    if release >= (3, 8) && scrape != Scrape::Classic {
         text += "  scrape_native_histograms: true\n";
     }
+    if scrape == Scrape::Both {
+        text += "  always_scrape_classic_histograms: true\n";
+    }
     text
+}
+
+/// More of the configuration: the rules, each of which is to be evaluated each second.
+fn with_rules(folder: &Path, rules: &[PathBuf]) -> Result<String> {
+    for path in rules {
+        let text = std::fs::read_to_string(path)?;
+        let text: String = text
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("interval:"))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        std::fs::write(folder.join(path.file_name().context("no file")?), text)?;
+    }
+    // Nobody listens on a port that was just given back.
+    let gone = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
+    let job = format!("- job_name: mcp-observer-gone\n  static_configs:\n  - targets: ['{gone}']\n");
+    Ok(format!("{job}rule_files: ['{}/*.rules.yml']\n", folder.display()))
 }
 
 /// The body that `target` at `address` has, asked for with these headers, each with its line's end.
@@ -182,6 +246,14 @@ fn labels(metric: &Value) -> BTreeMap<String, String> {
     members.map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default().to_owned())).collect()
 }
 
+/// The value of a series; of a native histogram, its count.
+fn value(series: &Value) -> Result<f64> {
+    match &series["histogram"][1]["count"] {
+        Value::Null => number(&series["value"][1]),
+        count => number(count),
+    }
+}
+
 /// Prometheus writes numbers as text.
 fn number(value: &Value) -> Result<f64> {
     Ok(value.as_str().context("a value is no text")?.parse()?)
@@ -198,10 +270,4 @@ fn escaped(text: &str) -> String {
         };
     }
     url
-}
-
-/// Where programs below `folder` are.
-fn programs_in(folder: &Path) -> Option<Tools> {
-    let tools = Tools { prometheus: folder.join("prometheus"), promtool: folder.join("promtool") };
-    (tools.prometheus.is_file() && tools.promtool.is_file()).then_some(tools)
 }

@@ -1,11 +1,14 @@
-//! MCP over HTTP as both sides do it: exchanges on several connections, event streams, resumption, the transport of
-//! 2024.
+//! MCP over HTTP as both sides do it: exchanges on several connections or streams, event streams, resumption, the
+//! transport of 2024.
 
 use std::time::Duration;
 
 use super::channel::{Channel, Stage};
-use crate::messages as m;
+use super::coding::{Coder, Coding};
+use super::framing::Framing;
+use super::packed::Packed;
 use crate::scenario::{Process, Wires};
+use crate::wire;
 
 /// Which rules hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,19 +19,31 @@ pub enum Style {
     Of2024,
 }
 
+/// What is below the rules.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Below {
+    /// TLS whose plaintext is read at both ends.
+    pub tls: bool,
+    /// HTTP/2 instead of HTTP/1.1.
+    pub http2: bool,
+    /// Some bodies are compressed.
+    pub compresses: bool,
+}
+
 /// One client of one server.
 #[derive(Debug)]
 pub struct Http {
     client: Process,
     server: (Process, String),
-    tls: bool,
+    below: Below,
     style: Style,
     /// Path and query to post to.
     target: String,
     /// The id of the session, once the server has given it.
     pub session: Option<String>,
     connections: Vec<Connection>,
-    /// The connection of the event stream for what the server says unasked.
+    lanes: Vec<Lane>,
+    /// The lane of the event stream for what the server says unasked.
     pub stream: Option<usize>,
 }
 
@@ -36,10 +51,22 @@ pub struct Http {
 struct Connection {
     up: Channel,
     down: Channel,
+    asks: Framing,
+    answers: Framing,
+    /// Streams of HTTP/2 so far.
+    streams: u32,
+}
+
+/// Where exchanges follow each other: a connection of HTTP/1.1, or streams of HTTP/2.
+#[derive(Debug)]
+struct Lane {
+    connection: usize,
+    stream: u32,
+    coder: Coder,
     state: State,
 }
 
-/// What the newest exchange of a connection is doing.
+/// What the newest exchange of a lane is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Free,
@@ -50,37 +77,48 @@ enum State {
 
 impl Http {
     /// Nothing was connected.
-    pub fn new(client: Process, server: (Process, String), tls: bool, style: Style, number: usize) -> Self {
+    pub fn new(
+        client: Process,
+        server: (Process, String),
+        below: Below,
+        style: Style,
+        number: usize,
+    ) -> Self {
         let target = if style == Style::Of2024 { format!("/message?s={number}") } else { "/mcp".into() };
-        Self { client, server, tls, style, target, session: None, connections: Vec::new(), stream: None }
+        let (connections, lanes) = (Vec::new(), Vec::new());
+        Self { client, server, below, style, target, session: None, connections, lanes, stream: None }
     }
 
     /// Opens the event stream for what the server says unasked; with the transport of 2024 everything is that.
     pub fn listen(&mut self, stage: &mut Stage, ports: &mut u16) {
-        let connection = self.free(stage, ports);
-        self.get(stage, connection, "/sse", "");
+        let lane = self.free(stage, ports);
+        self.get(stage, lane, "/sse", None);
         if self.style == Style::Of2024 {
-            let event = format!("event: endpoint\ndata: {}\n\n", self.target);
-            let chunk = format!("{:x}\r\n{event}\r\n", event.len());
-            self.connections[connection].down.write(stage, chunk.as_bytes(), &event);
-            self.connections[connection].down.read_all(stage);
+            let target = self.target.clone();
+            self.say(stage, lane, &format!("event: endpoint\ndata: {target}\n\n"), &target);
+            self.read_down(stage, lane);
         }
-        self.stream = Some(connection);
+        self.stream = Some(lane);
     }
 
-    /// The client posts; the answer is to come. Returns the connection and the text's span.
-    pub fn post(&mut self, stage: &mut Stage, ports: &mut u16, headers: &str, text: &str) -> (usize, usize) {
+    /// The client posts; the answer is to come. Returns the lane of the answer and the text's span.
+    pub fn post(
+        &mut self,
+        stage: &mut Stage,
+        ports: &mut u16,
+        fields: &[(&str, &str)],
+        text: &str,
+    ) -> (usize, usize) {
         let index = self.free(stage, ports);
-        let session = self.session.as_ref().map_or(String::new(), |id| format!("mcp-session-id: {id}\r\n"));
-        let head = format!(
-            "POST {} HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\n{session}{headers}content-length: {}\r\n\r\n",
-            self.target,
-            self.server.1,
-            text.len()
-        );
-        let connection = &mut self.connections[index];
-        let span = connection.up.write(stage, format!("{head}{text}").as_bytes(), text);
-        connection.state = State::Asked;
+        let session = self.session.as_deref().map(|id| ("mcp-session-id", id));
+        let own = [("host", self.server.1.as_str()), ("content-type", "application/json")];
+        let fields: Vec<_> = own.into_iter().chain(session).chain(fields.iter().copied()).collect();
+        let lane = &mut self.lanes[index];
+        let connection = &mut self.connections[lane.connection];
+        let line = ("POST", self.target.as_str());
+        let packed = connection.asks.request(lane.stream, line, &fields, Some(text), &mut stage.random);
+        let span = connection.up.write_packed(stage, &packed);
+        lane.state = State::Asked;
         if self.style == Style::Of2024 {
             self.accept(stage, index);
             return (self.stream.unwrap_or(index), span);
@@ -89,75 +127,87 @@ impl Http {
     }
 
     /// The client posts something that no answer is wanted for.
-    pub fn post_only(&mut self, stage: &mut Stage, ports: &mut u16, headers: &str, text: &str) -> usize {
-        let (connection, span) = self.post(stage, ports, headers, text);
+    pub fn post_only(&mut self, stage: &mut Stage, ports: &mut u16, text: &str) -> usize {
+        let (lane, span) = self.post(stage, ports, &[], text);
         if self.style == Style::Streamable {
-            self.accept(stage, connection);
+            self.accept(stage, lane);
         }
         span
     }
 
     /// Whether answers come as events.
-    pub fn must_stream(&self, connection: usize) -> bool {
-        self.connections[connection].state == State::Streaming
+    pub fn must_stream(&self, lane: usize) -> bool {
+        self.lanes[lane].state == State::Streaming
     }
 
     /// The server says something on an event stream.
-    pub fn event(&mut self, stage: &mut Stage, connection: usize, text: &str) -> usize {
-        let connection = &mut self.connections[connection];
-        connection.up.read_all(stage);
-        if connection.state == State::Asked {
-            let head = m::event_stream();
-            connection.down.write(stage, &head, "HTTP/1.1 200 OK");
-            connection.state = State::Streaming;
+    pub fn event(&mut self, stage: &mut Stage, lane: usize, text: &str) -> usize {
+        self.connection(lane).up.read_all(stage);
+        if self.lanes[lane].state == State::Asked {
+            self.begin_events(stage, lane);
         }
-        connection.down.write(stage, &m::event(text), text)
+        self.say(stage, lane, &format!("event: message\ndata: {text}\n\n"), text)
     }
 
     /// The event stream of an exchange is over.
-    pub fn end_events(&mut self, stage: &mut Stage, connection: usize) {
-        if Some(connection) == self.stream {
+    pub fn end_events(&mut self, stage: &mut Stage, index: usize) {
+        if Some(index) == self.stream {
             return;
         }
-        let connection = &mut self.connections[connection];
-        if connection.state == State::Asked {
-            connection.up.read_all(stage);
-            connection.down.write(stage, &m::event_stream(), "HTTP/1.1 200 OK");
+        if self.lanes[index].state == State::Asked {
+            self.connection(index).up.read_all(stage);
+            self.begin_events(stage, index);
         }
-        connection.down.write(stage, &m::last_chunk(), "0\r\n\r\n");
+        let lane = &mut self.lanes[index];
+        let connection = &mut self.connections[lane.connection];
+        let packed = connection.answers.end(lane.stream, &lane.coder.end());
+        connection.down.write_packed(stage, &packed);
         connection.down.read_all(stage);
-        connection.state = State::Free;
+        lane.state = State::Free;
     }
 
-    /// The server answers with one body. `headers` are lines.
-    pub fn body(&mut self, stage: &mut Stage, connection: usize, headers: &[&str], text: &str) -> usize {
-        let response = m::ok(headers, text);
-        self.respond(stage, connection, &response, text)
+    /// The server answers with one body.
+    pub fn body(&mut self, stage: &mut Stage, index: usize, fields: &[(&str, &str)], text: &str) -> usize {
+        let coding = self.coding(stage, false);
+        let body = Coder::new(coding).body(text);
+        let coding = coding.map(|coding| ("content-encoding", coding.name()));
+        let kind = ("content-type", "application/json");
+        let fields: Vec<_> = [kind].into_iter().chain(coding).chain(fields.iter().copied()).collect();
+        let stream = self.lanes[index].stream;
+        let packed = self.connection(index).answers.response(stream, &fields, body, &mut stage.random);
+        self.respond(stage, index, &packed)
     }
 
     /// The server answers with a status alone.
-    pub fn status(&mut self, stage: &mut Stage, connection: usize, status: &str) -> usize {
-        let response = m::status(status);
-        let text = String::from_utf8_lossy(&response).into_owned();
-        self.respond(stage, connection, &response, &text)
+    pub fn status(&mut self, stage: &mut Stage, index: usize, status: &str) -> usize {
+        let stream = self.lanes[index].stream;
+        let packed = self.connection(index).answers.status(stream, status);
+        self.respond(stage, index, &packed)
     }
 
     /// The connection breaks; the client gets the rest of the exchange's events on another one.
     pub fn resume(&mut self, stage: &mut Stage, ports: &mut u16, broken: usize) -> usize {
         self.close(stage, broken);
-        let connection = self.free(stage, ports);
-        self.get(stage, connection, "/mcp", "last-event-id: 7\r\n");
-        connection
+        let lane = self.free(stage, ports);
+        self.get(stage, lane, "/mcp", Some("7"));
+        lane
     }
 
-    /// The client closes a connection.
-    pub fn close(&mut self, stage: &mut Stage, connection: usize) {
-        let connection = &mut self.connections[connection];
+    /// The client closes a connection, or ends a stream before its time.
+    pub fn close(&mut self, stage: &mut Stage, index: usize) {
+        let lane = &mut self.lanes[index];
+        let connection = &mut self.connections[lane.connection];
         connection.up.read_all(stage);
         connection.down.read_all(stage);
+        if self.below.http2 {
+            connection.up.write_packed(stage, &Packed::whole(wire::reset(lane.stream)));
+            connection.up.read_all(stage);
+            lane.state = State::Free;
+            return;
+        }
         stage.scenario.ends(connection.up.wire);
         stage.scenario.ends(connection.down.wire);
-        connection.state = State::Closed;
+        lane.state = State::Closed;
     }
 
     /// Someone reads on some connection.
@@ -180,53 +230,102 @@ impl Http {
     }
 
     /// The client has read all that came on a connection.
-    pub fn read_down(&mut self, stage: &mut Stage, connection: usize) {
-        self.connections[connection].down.read_all(stage);
+    pub fn read_down(&mut self, stage: &mut Stage, lane: usize) {
+        self.connection(lane).down.read_all(stage);
     }
 
-    fn get(&mut self, stage: &mut Stage, index: usize, target: &str, headers: &str) {
-        let session = self.session.as_ref().map_or(String::new(), |id| format!("mcp-session-id: {id}\r\n"));
-        let head = format!(
-            "GET {target} HTTP/1.1\r\nhost: {}\r\naccept: text/event-stream\r\n{session}{headers}\r\n",
-            self.server.1
-        );
-        let connection = &mut self.connections[index];
-        connection.up.write(stage, head.as_bytes(), &head);
+    fn connection(&mut self, lane: usize) -> &mut Connection {
+        &mut self.connections[self.lanes[lane].connection]
+    }
+
+    fn coding(&self, stage: &mut Stage, is_event_stream: bool) -> Option<Coding> {
+        if self.below.compresses { Coding::pick(&mut stage.random, is_event_stream) } else { None }
+    }
+
+    fn get(&mut self, stage: &mut Stage, index: usize, target: &str, after: Option<&str>) {
+        let own = [("host", self.server.1.as_str()), ("accept", "text/event-stream")];
+        let session = self.session.as_deref().map(|id| ("mcp-session-id", id));
+        let after = after.map(|id| ("last-event-id", id));
+        let fields: Vec<_> = own.into_iter().chain(session).chain(after).collect();
+        let stream = self.lanes[index].stream;
+        let connection = &mut self.connections[self.lanes[index].connection];
+        let packed = connection.asks.request(stream, ("GET", target), &fields, None, &mut stage.random);
+        connection.up.write_packed(stage, &packed);
         connection.up.read_all(stage);
-        connection.down.write(stage, &m::event_stream(), "HTTP/1.1 200 OK");
-        connection.down.read_all(stage);
-        connection.state = State::Streaming;
+        self.begin_events(stage, index);
+        self.read_down(stage, index);
     }
 
-    fn respond(&mut self, stage: &mut Stage, connection: usize, response: &[u8], text: &str) -> usize {
-        let connection = &mut self.connections[connection];
+    fn begin_events(&mut self, stage: &mut Stage, index: usize) {
+        let coding = self.coding(stage, true);
+        let fields = coding.map(|coding| ("content-encoding", coding.name()));
+        let fields: Vec<_> = [("content-type", "text/event-stream")].into_iter().chain(fields).collect();
+        let lane = &mut self.lanes[index];
+        let connection = &mut self.connections[lane.connection];
+        let head = connection.answers.begin(lane.stream, &fields);
+        connection.down.write_packed(stage, &head);
+        (lane.coder, lane.state) = (Coder::new(coding), State::Streaming);
+    }
+
+    fn say(&mut self, stage: &mut Stage, index: usize, event: &str, text: &str) -> usize {
+        let lane = &mut self.lanes[index];
+        let connection = &mut self.connections[lane.connection];
+        let part = lane.coder.part(event, text);
+        let packed = connection.answers.part(lane.stream, part, &mut stage.random);
+        connection.down.write_packed(stage, &packed)
+    }
+
+    fn respond(&mut self, stage: &mut Stage, index: usize, response: &Packed) -> usize {
+        let connection = self.connection(index);
         connection.up.read_all(stage);
         stage.scenario.passes(Duration::from_micros(40));
-        let span = connection.down.write(stage, response, text);
+        let span = connection.down.write_packed(stage, response);
         connection.down.read_all(stage);
-        connection.state = State::Free;
+        self.lanes[index].state = State::Free;
         span
     }
 
-    fn accept(&mut self, stage: &mut Stage, connection: usize) {
-        self.status(stage, connection, "202 Accepted");
+    fn accept(&mut self, stage: &mut Stage, lane: usize) {
+        self.status(stage, lane, "202 Accepted");
     }
 
-    /// A connection without an open exchange.
+    /// A lane without an open exchange.
     fn free(&mut self, stage: &mut Stage, ports: &mut u16) -> usize {
-        let free = self.connections.iter().position(|connection| connection.state == State::Free);
-        free.unwrap_or_else(|| {
-            *ports += 1;
-            let (client, server) = ((self.client, format!("127.0.0.1:{ports}")), &self.server);
-            let ends = ((client.0, client.1.as_str()), (server.0, server.1.as_str()));
-            let Wires { requests, answers } = match self.tls {
-                true => stage.scenario.tls(ends.0, ends.1),
-                false => stage.scenario.tcp(ends.0, ends.1),
-            };
-            let (up, down) = (Channel::new(requests), Channel::new(answers));
-            self.connections.push(Connection { up, down, state: State::Free });
-            self.connections.len() - 1
-        })
+        let free = self.lanes.iter().position(|lane| lane.state == State::Free);
+        let index = free.unwrap_or_else(|| {
+            if self.connections.is_empty() || !self.below.http2 {
+                self.connect(stage, ports);
+            }
+            let connection = self.connections.len() - 1;
+            self.lanes.push(Lane { connection, stream: 0, coder: Coder::default(), state: State::Free });
+            self.lanes.len() - 1
+        });
+        if self.below.http2 {
+            let connection = self.connection(index);
+            let stream = connection.streams * 2 + 1;
+            connection.streams += 1;
+            self.lanes[index].stream = stream;
+        }
+        index
+    }
+
+    fn connect(&mut self, stage: &mut Stage, ports: &mut u16) {
+        *ports += 1;
+        let (client, server) = ((self.client, format!("127.0.0.1:{ports}")), &self.server);
+        let ends = ((client.0, client.1.as_str()), (server.0, server.1.as_str()));
+        let Wires { requests, answers } = match self.below.tls {
+            true => stage.scenario.tls(ends.0, ends.1),
+            false => stage.scenario.tcp(ends.0, ends.1),
+        };
+        let (mut up, mut down) = (Channel::new(requests), Channel::new(answers));
+        let (mut asks, mut answers) = (Framing::Http1, Framing::Http1);
+        if self.below.http2 {
+            let ends = [wire::Http2::default(), wire::Http2::default()];
+            up.write_packed(stage, &Packed::whole(ends[0].preface()));
+            down.write_packed(stage, &Packed::whole(ends[1].settings()));
+            [asks, answers] = ends.map(Framing::Http2);
+        }
+        self.connections.push(Connection { up, down, asks, answers, streams: 0 });
     }
 
     /// The kernel's streams of all connections.

@@ -1,9 +1,14 @@
 //! A reference model: sessions that are made up by chance and of which every call is known, to be compared with
 //! what the pipeline says of their recording.
 
+mod answering;
+mod asking;
 mod channel;
+mod coding;
+mod framing;
 mod http;
 pub mod judge;
+mod packed;
 pub mod random;
 mod session;
 mod text;
@@ -15,7 +20,7 @@ use mcp_observer::pipeline::observation::Transport;
 
 use crate::scenario::{Process, ProcessSpec, Scenario};
 use channel::{Channel, Stage};
-use http::{Http, Style};
+use http::{Below, Http, Style};
 use random::Random;
 use session::{Link, Script, Session};
 use truth::World;
@@ -23,15 +28,24 @@ use truth::World;
 /// Sessions side by side.
 const SESSIONS: usize = 8;
 
+/// What sessions may be carried by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mix {
+    /// Lines, and HTTP/1.1 with and without TLS.
+    Plain,
+    /// HTTP/2 and compressed bodies too.
+    Full,
+}
+
 /// Makes up sessions until there are so many calls.
-pub fn world(seed: u64, calls: usize) -> World {
+pub fn world(mix: Mix, seed: u64, calls: usize) -> World {
     let stage = Stage { scenario: Scenario::new(), random: Random::new(seed), spans: Vec::new() };
     let mut script = Script { stage, calls: Vec::new(), ports: 20_000 };
     let shared_client = process(&mut script.stage.scenario, "client");
     let shared_server = process(&mut script.stage.scenario, "server");
     let shared = [shared_client, shared_server];
     let mut sessions: Vec<Session> =
-        (0..SESSIONS).map(|number| session(number, shared, &mut script)).collect();
+        (0..SESSIONS).map(|number| session(number, shared, mix, &mut script)).collect();
     sessions.iter_mut().for_each(|session| session.begin(&mut script));
     while script.calls.len() < calls {
         let index = script.stage.random.below(SESSIONS);
@@ -48,7 +62,7 @@ pub fn world(seed: u64, calls: usize) -> World {
 
 /// A client and a server, connected in some way. Clients of several servers and servers of several clients are
 /// among them.
-fn session(number: usize, shared: [Process; 2], script: &mut Script) -> Session {
+fn session(number: usize, shared: [Process; 2], mix: Mix, script: &mut Script) -> Session {
     let scenario = &mut script.stage.scenario;
     let random = &mut script.stage.random;
     let client = if random.one_in(2) { shared[0] } else { process(scenario, "client") };
@@ -59,8 +73,11 @@ fn session(number: usize, shared: [Process; 2], script: &mut Script) -> Session 
         _ => (process(scenario, "server"), 8001 + number),
     };
     let address = format!("127.0.0.1:{port}");
-    let http =
-        |tls, style| Link::Http(Box::new(Http::new(client, (server, address.clone()), tls, style, number)));
+    let http2 = mix == Mix::Full && random.one_in(2);
+    let below = |tls| Below { tls, http2, compresses: mix == Mix::Full };
+    let http = |tls, style| {
+        Link::Http(Box::new(Http::new(client, (server, address.clone()), below(tls), style, number)))
+    };
     let lines = |wires: crate::scenario::Wires| {
         Link::Lines([Channel::new(wires.requests), Channel::new(wires.answers)])
     };

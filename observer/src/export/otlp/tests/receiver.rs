@@ -4,11 +4,13 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io::Read;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use http_body_util::{BodyExt, Full};
-use hyper::body::{Bytes, Incoming};
+use hyper::body::{Bytes, Frame, Incoming};
 use hyper::header::{HeaderMap, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
@@ -19,6 +21,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
 use prost::Message;
+use tokio::sync::Notify;
 
 /// What a request is answered.
 #[derive(Clone, Debug)]
@@ -31,6 +34,12 @@ pub enum Answer {
     Code(u8),
     /// Taken, after a while.
     Late(Duration),
+    /// Not taken, and the connection breaks.
+    Break,
+    /// Taken, but the connection breaks before there is an answer.
+    TakeAndBreak,
+    /// Taken, and the connection breaks within the answer.
+    Cut,
 }
 
 /// What came.
@@ -46,6 +55,8 @@ pub struct Taken {
     pub heads: Vec<HeaderMap>,
     /// When each attempt to send spans came.
     pub attempts: Vec<Instant>,
+    /// How many handshakes of TLS failed.
+    pub failed_handshakes: usize,
 }
 
 /// A collector.
@@ -76,6 +87,15 @@ struct State {
 impl Receiver {
     /// A collector at `address` (port 0: any). `answers` are for the first requests with spans; the others are taken.
     pub fn start(address: SocketAddr, answers: &[Answer]) -> Self {
+        Self::start_with(address, answers, None)
+    }
+
+    /// The same, inside TLS.
+    pub fn start_with(
+        address: SocketAddr,
+        answers: &[Answer],
+        tls: Option<Arc<rustls::ServerConfig>>,
+    ) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let state = Arc::new(State { answers: Mutex::new(answers.to_vec().into()), ..State::default() });
         let listener = std::net::TcpListener::bind(address).unwrap();
@@ -87,7 +107,7 @@ impl Receiver {
             let listener = tokio::net::TcpListener::from_std(listener).unwrap();
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
-                tokio::spawn(serve(stream, shared.clone()));
+                tokio::spawn(accept_one(stream, shared.clone(), tls.clone()));
             }
         };
         let body = move || {
@@ -99,6 +119,13 @@ impl Receiver {
             });
         };
         Self { address, state, stop: Some(stop), thread: Some(std::thread::spawn(body)) }
+    }
+
+    /// Ends it, and tells what came.
+    pub fn end(self) -> Taken {
+        let state = self.state.clone();
+        drop(self);
+        std::mem::take(&mut state.taken.lock().unwrap())
     }
 
     /// What came so far, once `enough`.
@@ -115,23 +142,55 @@ impl Receiver {
     }
 }
 
-async fn serve(stream: tokio::net::TcpStream, state: Arc<State>) {
-    let mut first = [0; 3];
-    stream.peek(&mut first).await.unwrap();
+async fn accept_one(
+    stream: tokio::net::TcpStream,
+    state: Arc<State>,
+    tls: Option<Arc<rustls::ServerConfig>>,
+) {
+    let Some(tls) = tls else {
+        let mut first = [0; 3];
+        stream.peek(&mut first).await.unwrap();
+        return serve(stream, &first == b"PRI", state).await;
+    };
+    match tokio_rustls::TlsAcceptor::from(tls).accept(stream).await {
+        Ok(stream) => {
+            let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+            serve(stream, is_http2, state).await;
+        }
+        Err(_) => state.taken.lock().unwrap().failed_handshakes += 1,
+    }
+}
+
+async fn serve(
+    stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+    is_http2: bool,
+    state: Arc<State>,
+) {
     let io = TokioIo::new(stream);
-    let service = service_fn(move |request| answer(request, state.clone()));
-    if &first == b"PRI" {
-        let served =
-            hyper::server::conn::http2::Builder::new(TokioExecutor::new()).serve_connection(io, service);
-        let _ = served.await;
-    } else {
-        let _ = hyper::server::conn::http1::Builder::new().serve_connection(io, service).await;
+    let broken = Arc::<Notify>::default();
+    let notify = broken.clone();
+    let service = service_fn(move |request| answer(request, state.clone(), notify.clone()));
+    let served = async {
+        if is_http2 {
+            let builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+            let _ = builder.serve_connection(io, service).await;
+        } else {
+            let _ = hyper::server::conn::http1::Builder::new().serve_connection(io, service).await;
+        }
+    };
+    tokio::select! {
+        () = served => {}
+        () = broken.notified() => {}
     }
 }
 
 type Body = http_body_util::combinators::BoxBody<Bytes, Infallible>;
 
-async fn answer(request: Request<Incoming>, state: Arc<State>) -> Result<Response<Body>, Infallible> {
+async fn answer(
+    request: Request<Incoming>,
+    state: Arc<State>,
+    broken: Arc<Notify>,
+) -> Result<Response<Body>, Infallible> {
     let path = request.uri().path().to_owned();
     let is_grpc = request.version() == hyper::Version::HTTP_2;
     let headers = request.headers().clone();
@@ -152,6 +211,15 @@ async fn answer(request: Request<Incoming>, state: Arc<State>) -> Result<Respons
         Some(Answer::Status(status, after)) => return Ok(refuse(status, after)),
         Some(Answer::Code(code)) => return Ok(grpc(Bytes::new(), code)),
         Some(Answer::Late(wait)) => tokio::time::sleep(wait).await,
+        Some(Answer::Break) => return broken_off(&broken).await,
+        Some(Answer::TakeAndBreak) => {
+            take(&state, &path, &message, headers);
+            return broken_off(&broken).await;
+        }
+        Some(Answer::Cut) => {
+            take(&state, &path, &message, headers);
+            return Ok(half(is_grpc, &response.encode_to_vec(), broken));
+        }
         Some(Answer::Partly(rejected_spans)) => {
             let error_message = "too old".to_owned();
             response.partial_success = Some(ExportTracePartialSuccess { rejected_spans, error_message });
@@ -165,6 +233,50 @@ async fn answer(request: Request<Incoming>, state: Arc<State>) -> Result<Respons
     } else {
         Response::new(Full::new(Bytes::from(encoded)).boxed())
     })
+}
+
+/// The connection ends, and with it this.
+async fn broken_off<T>(broken: &Notify) -> T {
+    broken.notify_one();
+    std::future::pending().await
+}
+
+/// The head of an answer, of whose body only a part comes before the connection breaks.
+fn half(is_grpc: bool, encoded: &[u8], broken: Arc<Notify>) -> Response<Body> {
+    let whole = if is_grpc { frame(encoded) } else { Bytes::from(encoded.to_vec()) };
+    let part = whole.slice(..whole.len().min(3));
+    let mut response = Response::new(Half { part: Some(part), broken }.boxed());
+    let content = if is_grpc { "application/grpc" } else { "application/x-protobuf" };
+    response.headers_mut().insert("content-type", HeaderValue::from_static(content));
+    response
+}
+
+/// A body that never ends.
+struct Half {
+    part: Option<Bytes>,
+    broken: Arc<Notify>,
+}
+
+impl hyper::body::Body for Half {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if let Some(part) = self.part.take() {
+            return Poll::Ready(Some(Ok(Frame::data(part))));
+        }
+        // What was given is written before the connection breaks.
+        let (broken, waker) = (self.broken.clone(), context.waker().clone());
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            broken.notify_one();
+            waker.wake();
+        });
+        Poll::Pending
+    }
 }
 
 fn take(state: &State, path: &str, message: &[u8], headers: HeaderMap) {

@@ -53,25 +53,28 @@ fn of_series(family: &Family, series: &Series) -> Metric {
     metric
 }
 
-/// In classic and native buckets: the scraper takes which it wants. Exemplars stand at the classic ones only, where
-/// Prometheus looks for those of native histograms too; those without a time would not count there.
+/// In classic and native buckets: the scraper takes which it wants. So are the exemplars: Prometheus 2 looks for those of
+/// native histograms at the classic buckets, and Prometheus 3 beside them. Those without a time would not count there.
 fn of_buckets(bounds: &[f64], buckets: &Buckets) -> Histogram {
     let bucket = buckets.classic(bounds).map(|(bound, count, exemplar)| Bucket {
         cumulative_count: Some(count),
         upper_bound: Some(bound),
         exemplar: exemplar.map(of_exemplar),
     });
+    let bucket: Vec<_> = bucket.collect();
+    let exemplars = bucket.iter().filter_map(|bucket| bucket.exemplar.clone()).collect();
     let native = buckets.native();
     Histogram {
         sample_count: Some(buckets.count()),
         sample_sum: Some(buckets.sum()),
-        bucket: bucket.collect(),
+        bucket,
         schema: Some(native.schema()),
         zero_threshold: Some(ZERO_THRESHOLD),
         zero_count: Some(native.zeros()),
         positive_span: spans(native),
         positive_delta: deltas(native.buckets()),
         start_timestamp: None,
+        exemplars,
     }
 }
 
@@ -204,6 +207,9 @@ mod message {
         pub positive_delta: Vec<i64>,
         #[prost(message, optional, tag = "15")]
         pub start_timestamp: Option<Timestamp>,
+        /// Of native histograms.
+        #[prost(message, repeated, tag = "16")]
+        pub exemplars: Vec<Exemplar>,
     }
 
     #[derive(Clone, PartialEq, prost::Message)]
@@ -283,6 +289,11 @@ mod tests {
         let exemplar = histogram.bucket[1].exemplar.as_ref().unwrap();
         assert_eq!(exemplar.label[0], pair("trace_id", "000000000000000000000000000000ab"));
         assert_eq!(exemplar.timestamp, Some(timestamp(5_000_000_007)));
+        assert_eq!(
+            histogram.exemplars.as_slice(),
+            std::slice::from_ref(exemplar),
+            "where Prometheus 3 looks"
+        );
         let classic: Vec<_> = histogram.bucket.iter().map(Bucket::cumulative_count).collect();
         assert_eq!(classic, [5, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6]);
         // Buckets 0 (1), 1 (1.001) and 128 (2); 300 is 1054.

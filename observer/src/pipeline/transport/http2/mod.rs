@@ -336,7 +336,9 @@ impl Http2 {
         let header = payload.header;
         if header.kind == DATA {
             let of_data = missing.min(payload.left.saturating_sub(padding));
-            self.streams.gap(header.stream, (at, position, of_data), out);
+            if of_data > 0 {
+                self.streams.gap(header.stream, (at, position, of_data), out);
+            }
         }
         if let Some(block) = &mut self.block {
             block.damaged = true;

@@ -187,7 +187,7 @@ impl Streams {
     pub(super) fn gap_in_all(&mut self, at: Mark, out: &mut impl Frames) {
         for Open { stream, body, .. } in &mut self.open {
             out.frame(Frame::Stream(*stream));
-            body.gap(at.at, at.position.saturating_add(1), 0, out);
+            body.gap(at.at, at.position, AT_LEAST, out);
         }
     }
 
@@ -216,5 +216,7 @@ impl Streams {
     }
 }
 
+/// Of a hole whose size nobody knows.
+const AT_LEAST: u64 = 1;
 /// What a stream with an unfinished text needs.
 const STREAM_BYTES: u64 = 4 << 10;

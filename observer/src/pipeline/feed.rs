@@ -253,10 +253,9 @@ impl Pipeline {
         });
         let (kind, is_long_unread) =
             (way.kind(), way.unread > limits.unread_bytes.min(limits.unread_message_bytes));
-        if holes.0 > 0 {
-            torn.into_iter().for_each(|found| self.tear(id, to, found));
-            self.note_holes(id, holes);
-        }
+        // What was passed over on purpose is no hole, but there may have been messages in it.
+        torn.into_iter().for_each(|found| self.tear(id, to, found));
+        self.note_holes(id, holes);
         if restarted {
             self.restart_exchanges(id, to);
         }

@@ -50,6 +50,23 @@ fn what_may_have_been_answered_in_a_hole_is_not_answered_again() {
     assert_eq!(answered(&host), ["before"]);
 }
 
+/// The kernel passes over bytes as it was told to: none of them is missed, but requests may be among them.
+#[test]
+fn what_was_passed_over_may_have_asked_again() {
+    let ping = |id: u32| format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"ping\"}}\n");
+    let mut host = stdio();
+    exchange(&mut host, &ping(5), &result(5));
+    host.tell(1, CLIENT, SERVER, &ping(3));
+    host.tell(1, CLIENT, SERVER, &"no message\n".repeat(2000));
+    assert!(std::iter::from_fn(|| host.pipeline.next_verdict()).any(|(_, verdict)| verdict == Verdict::Ignore));
+    host.moved(CLIENT, 1, Direction::Sent, 100, b"");
+    host.moved(SERVER, 1, Direction::Received, 100, b"");
+    exchange(&mut host, &call(6, "behind"), &result(6));
+    host.tell(2, SERVER, CLIENT, &result(3));
+    let pings = host.calls().into_iter().filter(|call| &*call.method == "ping");
+    assert_eq!(pings.filter(|call| call.outcome == Outcome::Ok).count(), 1, "only the first is proven");
+}
+
 #[test]
 fn a_response_behind_a_hole_answers_no_older_request_than_the_newest() {
     for is_read_in_part in [false, true] {

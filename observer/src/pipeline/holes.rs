@@ -13,7 +13,9 @@ use super::time::Timestamp;
 impl Pipeline {
     /// So many holes, of so many bytes, are in a connection. They count if it carries MCP, or once that is known.
     pub(super) fn note_holes(&mut self, id: ConnectionId, (count, bytes): (u64, u64)) {
-        if let Some(connection) = self.connections.value_mut(&id).filter(|_| count > 0) {
+        if count > 0
+            && let Some(connection) = self.connections.value_mut(&id)
+        {
             connection.holes = (connection.holes.0 + count, connection.holes.1.saturating_add(bytes));
             if connection.label == Label::Mcp {
                 self.count_holes(id, count);

@@ -9,11 +9,11 @@
 //!    `next_watch()` likewise: of which processes it should be told what they take.
 //!
 //! The stages are the folders; the files beside them join the stages: [`reader`] for one flow, `feed` for one
-//! record, `labels` for what carries MCP, `early` for sends that wait for their receiver, `ends` for what is over, `lines` and `http` for one message,
-//! `exchanges` for one response, `proof` for what holes leave of them, `completion` for one call, `settle` for a call
-//! seen from both ends, `span_facts` for what only spans tell, `sessions`, `lifecycle`, `parties`, `partners` and `unseen_endpoint` for what surrounds it,
-//! `rounds`, `tasks`, `subscriptions` and `relays` for calls that belong together, `steps` and `auth` for what it tells
-//! of servers.
+//! record, `labels` for what carries MCP, `early` for sends that wait for their receiver, `ends` for what is over,
+//! `lines` and `http` for one message, `exchanges` for one response, `proof` for what holes leave of them, `completion`
+//! for one call, `settle` for a call seen from both ends, `span_facts` for what only spans tell, `sessions`,
+//! `lifecycle`, `parties`, `partners` and `unseen_endpoint` for what surrounds it, `rounds`, `tasks`, `subscriptions`
+//! and `relays` for calls that belong together, `steps` and `auth` for what it tells of servers.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::indexing_slicing, clippy::unwrap_used)]
 #![deny(clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking"))]

@@ -29,6 +29,15 @@ pub const fn slot(within: u8, start: u64, name: &[u8]) -> usize {
     (mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as usize
 }
 
+/// Puts `number` into the first place from `slot` on that is free, which is one with 0.
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler, where a wrong index is an error")]
+pub const fn put(places: &mut [u8; SLOTS], mut slot: usize, number: u8) {
+    while places[slot % SLOTS] != 0 {
+        slot += 1;
+    }
+    places[slot % SLOTS] = number;
+}
+
 /// Many times more than there are names, so that most others are told at once.
 pub const SLOTS: usize = 256;
 

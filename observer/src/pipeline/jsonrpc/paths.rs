@@ -1,7 +1,7 @@
 //! Which members of a message are kept: the table, and the tree that the skimmer walks.
 
 use super::Member;
-use super::names::{SLOTS, START, slot, start_of};
+use super::names::{SLOTS, START, put, slot, start_of};
 
 /// What a member is good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -207,11 +207,7 @@ const fn places() -> [u8; SLOTS] {
     let mut at = 1;
     while at < ROOM && !TREE[at].segment.is_empty() {
         let node = TREE[at];
-        let mut slot = slot(node.parent, node.start, node.segment.as_bytes());
-        while places[slot % SLOTS] != 0 {
-            slot += 1;
-        }
-        places[slot % SLOTS] = at as u8;
+        put(&mut places, slot(node.parent, node.start, node.segment.as_bytes()), at as u8);
         at += 1;
     }
     places

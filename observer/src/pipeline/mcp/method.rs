@@ -2,7 +2,7 @@
 //!
 //! Source: `schema/<revision>/schema.ts` of the specification, revisions 2024-11-05 to 2026-07-28.
 
-use crate::pipeline::jsonrpc::names::{SLOTS, slot, start_of};
+use crate::pipeline::jsonrpc::names::{SLOTS, put, slot, start_of};
 
 /// Who sends a method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,12 +111,8 @@ const fn places() -> [u8; SLOTS] {
     let mut at = 0;
     while at < METHODS.len() {
         let name = METHODS[at].name.as_bytes();
-        let mut slot = slot(0, start_of(name), name);
-        while places[slot % SLOTS] != 0 {
-            slot += 1;
-        }
         at += 1;
-        places[slot % SLOTS] = at as u8;
+        put(&mut places, slot(0, start_of(name), name), at as u8);
     }
     places
 }

@@ -109,6 +109,18 @@ fn an_upgraded_request_is_answered_on_the_first_stream() {
     assert_eq!(host.outcomes(), [("tools/call", Outcome::Ok); 2]);
 }
 
+/// A call on stream 3, whose answer comes on the event stream of 2024, which is stream 1.
+fn assert_is_answered_on_the_event_stream(mut host: Host, mut client: Peer, mut server: Peer) {
+    client.head(3, 0, &[POST[0], (":path", "/message?s=1"), POST[3]]);
+    client.frame(0, 1, 3, call(7, "t").trim_end().as_bytes());
+    host.ask(client.take());
+    server.head(3, 1, &[(":status", "202")]);
+    server.frame(0, 0, 1, format!("event: message\ndata: {}\n\n", result(7).trim_end()).as_bytes());
+    host.answer(server.take());
+    assert_eq!(host.outcomes(), [("tools/call", Outcome::Ok)]);
+    assert_eq!(host.calls()[0].transport, Transport::HttpSse);
+}
+
 #[test]
 fn an_event_stream_of_2024_is_found_on_the_connection_of_its_posts() {
     let (mut host, mut client, mut server) = connected();
@@ -120,14 +132,7 @@ fn an_event_stream_of_2024_is_found_on_the_connection_of_its_posts() {
     let endpoint = server.take();
     host.sent(SERVER, 2, &"x".repeat(endpoint.len()));
     host.lost(1, Direction::Received, endpoint.len() as u64);
-    client.head(3, 0, &[POST[0], (":path", "/message?s=1"), POST[3]]);
-    client.frame(0, 1, 3, call(7, "t").trim_end().as_bytes());
-    host.ask(client.take());
-    server.head(3, 1, &[(":status", "202")]);
-    server.frame(0, 0, 1, format!("event: message\ndata: {}\n\n", result(7).trim_end()).as_bytes());
-    host.answer(server.take());
-    assert_eq!(host.outcomes(), [("tools/call", Outcome::Ok)]);
-    assert_eq!(host.calls()[0].transport, Transport::HttpSse);
+    assert_is_answered_on_the_event_stream(host, client, server);
 }
 
 /// That it is missing shows when the next request is read; by then its response has begun.
@@ -146,14 +151,7 @@ fn an_event_stream_of_2024_is_one_although_its_request_was_lost() {
     server.head(1, 0, &EVENTS);
     server.frame(0, 0, 1, b"event: endpoint\ndata: /message?s=1\n\n");
     host.answer(server.take());
-    client.head(3, 0, &[POST[0], (":path", "/message?s=1"), POST[3]]);
-    client.frame(0, 1, 3, call(7, "t").trim_end().as_bytes());
-    host.ask(client.take());
-    server.head(3, 1, &[(":status", "202")]);
-    server.frame(0, 0, 1, format!("event: message\ndata: {}\n\n", result(7).trim_end()).as_bytes());
-    host.answer(server.take());
-    assert_eq!(host.outcomes(), [("tools/call", Outcome::Ok)]);
-    assert_eq!(host.calls()[0].transport, Transport::HttpSse);
+    assert_is_answered_on_the_event_stream(host, client, server);
 }
 
 #[test]

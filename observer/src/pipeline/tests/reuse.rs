@@ -58,7 +58,9 @@ fn what_was_passed_over_may_have_asked_again() {
     exchange(&mut host, &ping(5), &result(5));
     host.tell(1, CLIENT, SERVER, &ping(3));
     host.tell(1, CLIENT, SERVER, &"no message\n".repeat(2000));
-    assert!(std::iter::from_fn(|| host.pipeline.next_verdict()).any(|(_, verdict)| verdict == Verdict::Ignore));
+    assert!(
+        std::iter::from_fn(|| host.pipeline.next_verdict()).any(|(_, verdict)| verdict == Verdict::Ignore)
+    );
     host.moved(CLIENT, 1, Direction::Sent, 100, b"");
     host.moved(SERVER, 1, Direction::Received, 100, b"");
     exchange(&mut host, &call(6, "behind"), &result(6));

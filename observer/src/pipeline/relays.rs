@@ -3,6 +3,7 @@
 //!
 //! A hop passes on a call when it is asked by the process that was asked that call, or by a descendant of it, while
 //! that call is open, with the same method, subject and arguments. A gateway may put something in front of names.
+//! Calls that are equal in all of this are told apart by their ids if the process keeps ids, else by their order.
 //!
 //! A container's pipes may be held by a process that nothing ties to the command that it does it for: `conmon` loses
 //! its parent, and talks to `podman` where nobody reads along. Such a hop is inferred, from the same id too, and only if
@@ -35,9 +36,8 @@ pub(super) struct Relays {
     /// Open calls by who was asked what, of processes that may pass them on; closed ones are left until others are
     /// added. The oldest kind of call goes first, even if it is still asked: with the next request it is there again.
     asked: Table<u64, VecDeque<CallId>>,
-    /// Processes that were asked, and whether they or their descendants have asked others since. Most servers never
-    /// do: nothing is kept of their calls.
-    asked_processes: Table<u32, bool>,
+    /// Processes that were asked, and what they do then.
+    asked_processes: Table<u32, Asked>,
     /// Processes by their parents.
     parents: Table<u32, u32>,
     /// Processes that pass on to containers, and those that hold containers' pipes.
@@ -45,6 +45,15 @@ pub(super) struct Relays {
     /// Hops that have ended, by the open call that they pass on.
     hops: Table<CallId, Vec<Hop>>,
     each: usize,
+}
+
+/// What a process that is asked does, with its descendants.
+#[derive(Clone, Copy, Debug, Default)]
+struct Asked {
+    /// It asks others. Most servers never do: nothing is kept of their calls.
+    asks: bool,
+    /// It asks under ids of its own.
+    renumbers: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,17 +123,17 @@ impl Pipeline {
         }
         let (asker, asked) = (self.process_at(on, call.asker), self.process_at(on, call.asker.other()));
         asker.into_iter().for_each(|asker| self.expect_hops_by(asker, id));
+        let outer = asker.and_then(|asker| self.passed_on(id, asker, asked));
         let Some(call) = self.calls.call(id) else { return };
-        let outer = asker.and_then(|asker| self.passed_on(call, asker, asked));
         let outer = outer.or_else(|| asker.and_then(|asker| self.passed_into_container(call, asker)));
         if let Some(asked) = asked.filter(|asked| Some(*asked) != asker) {
             if self.relays.is(Part::Command, asked) {
                 self.relays.add(same(call), id, |open| self.calls.call(*open).is_some());
             }
             match self.relays.asked_processes.value(&asked.pid) {
-                Some(true) => self.keep_asked(id, asked.pid),
-                Some(false) => {}
-                None => drop(self.relays.asked_processes.insert(asked.pid, false)),
+                Some(Asked { asks: true, .. }) => self.keep_asked(id, asked.pid),
+                Some(_) => {}
+                None => drop(self.relays.asked_processes.insert(asked.pid, Asked::default())),
             }
         }
         if let Some(outer) = &outer
@@ -140,10 +149,10 @@ impl Pipeline {
     /// `asker` asks others, for the first time perhaps: then the calls that it was asked itself, or that its ancestors
     /// were asked, may be passed on from now on. Not `inner`, which it asks.
     fn expect_hops_by(&mut self, asker: ProcessId, inner: CallId) {
-        let asks_now = |pid: &u32| self.relays.asked_processes.value(pid) == Some(&false);
+        let asks_now = |pid: &u32| self.relays.asked_processes.value(pid).is_some_and(|asked| !asked.asks);
         let new: Vec<u32> = self.relays.lineage(asker.pid).filter(asks_now).collect();
         for pid in new {
-            let _ = self.relays.asked_processes.insert(pid, true);
+            let _ = self.relays.asked_processes.insert(pid, Asked { asks: true, renumbers: false });
             let is_asked = |call: &&OpenCall| call.number != inner && self.is_asked_of(call, pid);
             let calls: Vec<CallId> = self.calls.iter().filter(is_asked).map(|call| call.number).collect();
             calls.into_iter().for_each(|call| self.keep_asked(call, pid));
@@ -190,23 +199,32 @@ impl Pipeline {
         }
     }
 
-    /// The open call that a request of `asker` passes on: the first of those with the fewest hops.
-    fn passed_on(&self, inner: &OpenCall, asker: ProcessId, asked: Option<ProcessId>) -> Option<Relayed> {
+    /// The open call that a request of `asker` passes on: of those with the fewest hops the one with its id, or the
+    /// first. If no other could be meant, it tells whether the relay keeps ids.
+    fn passed_on(&mut self, inner: CallId, asker: ProcessId, asked: Option<ProcessId>) -> Option<Relayed> {
+        let inner = self.calls.call(inner)?;
         // A child of the process that was asked may also be the one that asked it, as servers ask their clients.
         let leads_on = |outer: &&OpenCall| {
             self.process_at(outer.connection, outer.asker) != Some(asker)
                 && self.process_at(outer.connection, outer.asker.other()) != asked
         };
-        let is_asked = |pid: &u32| self.relays.asked_processes.value(pid).is_some();
-        self.relays.lineage(asker.pid).filter(is_asked).find_map(|pid| {
-            let candidates = keys(inner, pid).filter_map(|key| self.relays.asked.value(&key)).flatten();
-            let open = candidates.filter_map(|call| self.calls.call(*call));
-            let outer = open
-                .filter(|outer| agree(outer, inner))
-                .filter(leads_on)
-                .min_by_key(|outer| (outer.hops, outer.number))?;
-            Some(relayed(outer, false))
-        })
+        let meant_by = |pid: u32| {
+            let kept = keys(inner, pid).filter_map(|key| self.relays.asked.value(&key)).flatten();
+            let open = kept.filter_map(|call| self.calls.call(*call));
+            open.filter(|outer| agree(outer, inner)).filter(leads_on)
+        };
+        let (pid, outer) = self.relays.lineage(asker.pid).find_map(|pid| {
+            let renumbers = self.relays.asked_processes.value(&pid)?.renumbers;
+            let has_its_id = |outer: &OpenCall| !renumbers && outer.id == inner.id;
+            let rank = |outer: &&OpenCall| (outer.hops, !has_its_id(outer), outer.number);
+            Some((pid, meant_by(pid).min_by_key(rank)?))
+        })?;
+        let renumbers = outer.id != inner.id && meant_by(pid).all(|other| other.number == outer.number);
+        let outer = relayed(outer, false);
+        if renumbers && let Some(relay) = self.relays.asked_processes.value_mut(&pid) {
+            relay.renumbers = true;
+        }
+        Some(outer)
     }
 
     /// The only open call of a container's command that a request of a holder of pipes can pass on.

@@ -1,7 +1,9 @@
-//! What arrives at a collector, attribute by attribute, and what becomes of it when the collector does not do well.
+//! What arrives at a collector: resources, records, metrics, and in the modules below spans and what delays them.
 
 mod accounting;
+mod delivery;
 mod receiver;
+mod spans;
 mod tls;
 
 use std::collections::{BTreeMap, HashSet};
@@ -85,6 +87,17 @@ fn spans(taken: &Taken) -> Vec<(String, Span)> {
     named.collect()
 }
 
+/// Ids of all client spans that came; one that came twice is a fault.
+fn ids(taken: &Taken) -> HashSet<String> {
+    let all = spans(taken);
+    let ids: Vec<_> = all.iter().filter(|(_, span)| span.kind == 3).collect();
+    let ids = ids.iter().map(|(_, span)| attributes(&span.attributes)["jsonrpc.request.id"].clone());
+    let ids: Vec<_> = ids.collect();
+    let unique: HashSet<_> = ids.iter().cloned().collect();
+    assert_eq!(unique.len(), ids.len());
+    unique
+}
+
 /// Attributes as text; twice the same key is a fault.
 fn attributes(list: &[KeyValue]) -> BTreeMap<String, String> {
     let mut all = BTreeMap::new();
@@ -128,59 +141,6 @@ fn whole_call() -> Call {
         ..call()
     }
 }
-
-#[test]
-fn a_call_is_two_spans_with_everything_that_the_conventions_name() {
-    for variables in [&[NO_METRICS][..], &[NO_METRICS, GRPC], &[GZIP, GRPC, NO_METRICS], &[GZIP, NO_METRICS]]
-    {
-        let taken = taken(vec![whole_call()], variables, Choice::default());
-        let [(asker, client), (asked, server)] = spans(&taken).try_into().unwrap();
-        assert_eq!([&*asker, &*asked], ["mcp", "everything"]);
-        for span in [&client, &server] {
-            assert_eq!(span.name, "tools/call echo");
-            assert_eq!((span.trace_id.len(), span.span_id.len(), span.flags & 0xff), (16, 8, 1));
-            assert_eq!(span.trace_id, client.trace_id);
-            assert_eq!(span.status, None);
-            let [progress, message] = span.events.clone().try_into().unwrap();
-            assert_eq!(
-                [&*progress.name, &*message.name],
-                ["notifications/progress", "notifications/message"]
-            );
-            assert_eq!(progress.time_unix_nano, BASE_NS + 124_000_000);
-            assert_eq!((span.dropped_events_count, span.dropped_attributes_count), (3, 0));
-            expect(
-                &span.attributes,
-                &[
-                    ("mcp.method.name", "tools/call"),
-                    ("gen_ai.tool.name", "echo"),
-                    ("gen_ai.operation.name", "execute_tool"),
-                    ("jsonrpc.request.id", "3"),
-                    ("mcp.protocol.version", "2025-11-25"),
-                    ("network.transport", "pipe"),
-                    ("mcp_observer.transport", "stdio"),
-                    ("mcp_observer.direction", "client_to_server"),
-                    ("mcp_observer.outcome", "ok"),
-                    ("mcp_observer.certainty", "whole"),
-                    ("mcp_observer.request.size", "#118"),
-                    ("mcp_observer.response.size", "#20140"),
-                    ("mcp_observer.progress", "#1"),
-                    ("mcp_observer.client.name", "mcp"),
-                    ("mcp_observer.client.version", "0.1.0"),
-                    ("mcp_observer.server.name", "everything"),
-                    ("mcp_observer.server.version", "1.0"),
-                ],
-            );
-        }
-        assert_eq!((client.kind, server.kind), (3, 2), "CLIENT, SERVER");
-        assert_eq!((client.parent_span_id.len(), &server.parent_span_id), (0, &client.span_id));
-        assert_ne!(client.span_id, server.span_id);
-        let times = |span: &Span| [span.start_time_unix_nano - BASE_NS, span.end_time_unix_nano - BASE_NS];
-        assert_eq!(times(&client), [123_456_789, 123_456_789 + 12_345_000]);
-        assert_eq!(times(&server), [123_500_000, 123_500_000 + 12_101_000]);
-    }
-}
-
-const GZIP: (&str, &str) = ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip");
 
 #[test]
 fn whatever_is_sent_is_in_the_reference() {
@@ -287,169 +247,6 @@ fn the_host_is_the_one_whose_files_were_named_and_a_pods_node_is_named_too() {
 }
 
 #[test]
-fn errors_are_told_as_the_conventions_have_it() {
-    let failed = |outcome, error_code| {
-        let call = Call { outcome, error_code, ..whole_call() };
-        let taken = taken(vec![call], &ONLY_TRACES, Choice::default());
-        let [(_, client), (_, server)] = spans(&taken).try_into().unwrap();
-        [client, server].map(|span| {
-            let attributes = attributes(&span.attributes);
-            let of = |key: &str| attributes.get(key).cloned().unwrap_or_default();
-            let status = span.status.map(|status| (status.code, status.message));
-            (of("error.type"), of("rpc.response.status_code"), status)
-        })
-    };
-    let error = |kind: &str, code: &str| (kind.to_owned(), code.to_owned(), Some((2, String::new())));
-    let callers = failed(Outcome::RpcError, Some(-32602));
-    assert_eq!(callers, [error("-32602", "-32602"), (String::new(), "-32602".into(), None)]);
-    let servers = failed(Outcome::RpcError, Some(-32603));
-    assert_eq!(servers, [error("-32603", "-32603"), error("-32603", "-32603")]);
-    assert_eq!(failed(Outcome::RpcError, Some(7)), [error("_OTHER", "7"), error("_OTHER", "7")]);
-    assert_eq!(failed(Outcome::ToolError, None), [error("tool_error", ""), error("tool_error", "")]);
-    assert_eq!(failed(Outcome::HttpError, Some(503)), [error("503", ""), error("503", "")]);
-}
-
-#[test]
-fn a_call_without_an_answer_ends_when_it_is_over() {
-    let (client_duration, server_duration) = (None, None);
-    let span = SpanFacts { ended_at: Timestamp::from_nanos(9_000_000_000), ..whole_call().span };
-    let call = Call { outcome: Outcome::Cancelled, client_duration, server_duration, span, ..call() };
-    let taken = taken(vec![call], &ONLY_TRACES, Choice::default());
-    let all = spans(&taken);
-    assert_eq!(all.len(), 2);
-    for (_, span) in all {
-        assert_eq!(span.end_time_unix_nano, BASE_NS + 9_000_000_000);
-        assert_eq!(attributes(&span.attributes)["error.type"], "cancelled");
-    }
-}
-
-#[test]
-fn http_has_its_addresses_its_link_and_its_session() {
-    let own = TraceContext { trace_id: 0xab, parent_span_id: 0xcd, sampled: true };
-    let http = TraceContext { trace_id: 0x12, parent_span_id: 0x34, sampled: false };
-    let mut call = Call {
-        transport: Transport::StreamableHttp,
-        session: Some(0x1f),
-        trace: Some(own),
-        span: SpanFacts {
-            http_context: Some(http),
-            http_host: Some("mcp.example:8443".into()),
-            http_version: Some("2"),
-            trace_state: Some("vendor=1".into()),
-            ..whole_call().span
-        },
-        ..call()
-    };
-    call.client.address = Some(([192, 0, 2, 7], 40_000).into());
-    call.server.address = Some("[::ffff:c000:208]:80".parse().unwrap());
-    let taken = taken(vec![call], &ONLY_TRACES, Choice::default());
-    let [(_, client), (_, server)] = spans(&taken).try_into().unwrap();
-    for span in [&client, &server] {
-        assert_eq!(span.trace_id, 0xab_u128.to_be_bytes());
-        assert_eq!(span.trace_state, "vendor=1");
-        let attributes = attributes(&span.attributes);
-        let of = |key: &str| attributes[key].as_str();
-        assert_eq!([of("network.transport"), of("network.protocol.name")], ["tcp", "http"]);
-        assert_eq!([of("network.protocol.version"), of("mcp.session.id")], ["2", "000000000000001f"]);
-    }
-    assert_eq!((client.parent_span_id.clone(), client.links.len()), (0xcd_u64.to_be_bytes().to_vec(), 0));
-    assert_eq!(server.parent_span_id, client.span_id);
-    let [link] = server.links.try_into().unwrap();
-    assert_eq!(
-        (link.trace_id, link.span_id),
-        (0x12_u128.to_be_bytes().to_vec(), 0x34_u64.to_be_bytes().to_vec())
-    );
-    let (client, server) = (attributes(&client.attributes), attributes(&server.attributes));
-    assert_eq!([&*client["server.address"], &*client["server.port"]], ["mcp.example", "#8443"]);
-    assert_eq!([&*server["client.address"], &*server["client.port"]], ["192.0.2.7", "#40000"]);
-    assert!(!client.contains_key("client.address") && !server.contains_key("server.address"));
-}
-
-#[test]
-fn a_client_elsewhere_has_no_span_and_is_the_parent_only_in_a_fleet() {
-    let mut elsewhere = Call { client_duration: None, ..whole_call() };
-    elsewhere.client.process = None;
-    let server = |call: &Call, fleet| {
-        let taken = taken(vec![call.clone()], &ONLY_TRACES, Choice { fleet, ..Choice::default() });
-        let [(service, server)] = spans(&taken).try_into().unwrap();
-        assert_eq!(service, "everything");
-        server
-    };
-    assert_eq!(server(&elsewhere, false).parent_span_id.len(), 0, "no trace without its root");
-    assert_eq!(server(&elsewhere, true).parent_span_id.len(), 8);
-    let context = TraceContext { trace_id: 0xab, parent_span_id: 0xcd, sampled: true };
-    let traced = Call { trace: Some(context), ..elsewhere };
-    assert_eq!(server(&traced, false).parent_span_id, 0xcd_u64.to_be_bytes());
-}
-
-#[test]
-fn what_the_server_asks_is_the_servers_span() {
-    let asked = Call {
-        direction: CallDirection::ServerToClient,
-        method: "sampling/createMessage".into(),
-        ..whole_call()
-    };
-    let taken = taken(vec![Call { subject: None, ..asked }], &ONLY_TRACES, Choice::default());
-    let [(asker, client), (asked, server)] = spans(&taken).try_into().unwrap();
-    assert_eq!([&*asker, &*asked, &*client.name], ["everything", "mcp", "sampling/createMessage"]);
-    assert_eq!(server.parent_span_id, client.span_id);
-}
-
-#[test]
-fn processes_that_trace_themselves_are_left_out_as_the_user_wants() {
-    let context = TraceContext { trace_id: 0xab, parent_span_id: 0xcd, sampled: true };
-    let shown = |trace, sends_spans, own_spans| {
-        let receiver = Receiver::start(ANYWHERE.into(), &[]);
-        let mut exporter = exporter(&receiver, &ONLY_TRACES, Choice { own_spans, ..Choice::default() });
-        let span = SpanFacts { sends_spans, ..whole_call().span };
-        export(&mut exporter, Call { trace, span, ..call() });
-        exporter.finish();
-        let mut health = Health::default();
-        exporter.account(&mut health);
-        let left_out: u64 =
-            health.sheds().filter(|(_, cause, _)| *cause == "otlp_own_spans").map(|it| it.2).sum();
-        let spans = spans(&receiver.wait(|_| true));
-        assert_eq!(spans.len() as u64 + left_out, 2);
-        spans.into_iter().map(|(service, span)| (service, span.parent_span_id)).collect::<Vec<_>>()
-    };
-    let parent = || 0xcd_u64.to_be_bytes().to_vec();
-    assert_eq!(shown(Some(context), [true, false], OwnSpans::Auto), [("everything".into(), parent())]);
-    assert_eq!(shown(Some(context), [false, true], OwnSpans::Auto), [("mcp".into(), parent())]);
-    assert_eq!(shown(None, [true, true], OwnSpans::Auto).len(), 2, "no sign that MCP is what it traces");
-    assert_eq!(shown(Some(context), [false; 2], OwnSpans::Auto).len(), 2);
-    assert_eq!(shown(Some(context), [true; 2], OwnSpans::Keep).len(), 2);
-    assert_eq!(shown(Some(context), [false; 2], OwnSpans::LeaveOut).len(), 0);
-}
-
-#[test]
-fn content_is_there_only_with_payloads() {
-    let secret = |text: &str| Some(Private::new(format!("{{\"a\":\"{text}\"}}").into_bytes().into()));
-    let told = |payloads| {
-        let mut tool = Call { arguments: secret(SECRET), result: secret(SECRET), ..whole_call() };
-        tool.span.error_message = Some(Private::new(SECRET.into()));
-        let subject = Some(Subject::Resource(Private::new(format!("file:///{SECRET}").into())));
-        let read = Call { method: "resources/read".into(), subject, ..tool.clone() };
-        let failed = Call { outcome: Outcome::RpcError, error_code: Some(1), ..tool.clone() };
-        let calls = vec![tool, read, failed];
-        taken(calls, &[NO_METRICS], Choice { payloads, ..Choice::default() })
-    };
-    let hidden = told(false);
-    assert_eq!((spans(&hidden).len(), hidden.logs.len()), (6, 1));
-    assert!(!format!("{:?}", (hidden.traces, hidden.logs)).contains(SECRET));
-    let all = spans(&told(true));
-    let with = |key: &str, text: String| {
-        all.iter().filter(|(_, span)| attributes(&span.attributes).get(key) == Some(&text)).count()
-    };
-    let json = format!("{{\"a\":\"{SECRET}\"}}");
-    assert_eq!(with("gen_ai.tool.call.arguments", json.clone()), 4);
-    assert_eq!(with("gen_ai.tool.call.result", json), 2, "of what succeeded");
-    assert_eq!(with("mcp.resource.uri", format!("file:///{SECRET}")), 2);
-    let messages = all.iter().filter(|(_, span)| span.status.as_ref().is_some_and(|it| it.message == SECRET));
-    assert_eq!(messages.count(), 2);
-    assert!(all.iter().all(|(_, span)| !span.name.contains(SECRET)));
-}
-
-#[test]
 fn a_log_record_for_each_call_is_bound_to_its_span() {
     let failed = Call { outcome: Outcome::ToolError, ..numbered(4) };
     let taken = taken(vec![whole_call(), failed], &[NO_METRICS, GRPC], Choice::default());
@@ -548,148 +345,4 @@ fn metrics_are_those_of_the_scrape() {
             (other, _) => panic!("{other:?}"),
         }
     }
-}
-
-/// Ids of all client spans that came; one that came twice is a fault.
-fn ids(taken: &Taken) -> HashSet<String> {
-    let all = spans(taken);
-    let ids: Vec<_> = all.iter().filter(|(_, span)| span.kind == 3).collect();
-    let ids = ids.iter().map(|(_, span)| attributes(&span.attributes)["jsonrpc.request.id"].clone());
-    let ids: Vec<_> = ids.collect();
-    let unique: HashSet<_> = ids.iter().cloned().collect();
-    assert_eq!(unique.len(), ids.len());
-    unique
-}
-
-#[test]
-fn what_may_pass_is_tried_again_and_arrives_once() {
-    let answers = [
-        Answer::Status(503, None),
-        Answer::Status(429, Some("1")),
-        Answer::Status(502, None),
-        Answer::Status(504, None),
-    ];
-    let receiver = Receiver::start(ANYWHERE.into(), &answers);
-    let variables = [&ONLY_TRACES[..], &[("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "10")]].concat();
-    let mut exporter = exporter(&receiver, &variables, Choice::default());
-    (0..10).for_each(|number| export(&mut exporter, numbered(number)));
-    let taken = receiver.wait(|taken| !taken.traces.is_empty());
-    let second = taken.attempts[2].duration_since(taken.attempts[1]);
-    assert!(second >= Duration::from_secs(1), "as the collector had asked: {second:?}");
-    assert_eq!((ids(&taken).len(), taken.attempts.len()), (10, 5));
-    exporter.finish();
-    assert!(exporter.counts.is_up());
-    assert_eq!(exporter.counts.lost(), 0);
-}
-
-#[test]
-fn what_is_refused_or_turned_down_is_counted() {
-    let answers = [Answer::Status(400, None), Answer::Partly(3)];
-    let receiver = Receiver::start(ANYWHERE.into(), &answers);
-    let variables = [&ONLY_TRACES[..], &[("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "10")]].concat();
-    let mut exporter = exporter(&receiver, &variables, Choice::default());
-    (0..20).for_each(|number| export(&mut exporter, numbered(number)));
-    exporter.finish();
-    let mut health = Health::default();
-    exporter.account(&mut health);
-    let counted: BTreeMap<_, _> =
-        health.sheds().map(|(stage, cause, count)| ((stage.name(), cause), count)).collect();
-    let expected = [(("export", "otlp_traces_refused"), 20), (("export", "otlp_traces_rejected"), 3)];
-    assert_eq!(counted, expected.into());
-    assert_eq!(receiver.wait(|_| true).attempts.len(), 2, "neither is sent again");
-}
-
-#[test]
-fn grpc_is_tried_again_for_what_may_pass_only() {
-    let receiver = Receiver::start(ANYWHERE.into(), &[Answer::Code(14), Answer::Code(3)]);
-    let variables = [&ONLY_TRACES[..], &[GRPC, ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "10")]].concat();
-    let mut exporter = exporter(&receiver, &variables, Choice::default());
-    (0..20).for_each(|number| export(&mut exporter, numbered(number)));
-    exporter.finish();
-    let taken = receiver.wait(|_| true);
-    assert_eq!((taken.attempts.len(), ids(&taken).len()), (3, 10));
-    assert_eq!(exporter.counts.lost(), 20, "two spans of each call in the first portion");
-}
-
-#[test]
-fn a_collector_that_comes_back_gets_what_the_queue_holds() {
-    for protocol in [&[][..], &[GRPC]] {
-        let first = Receiver::start(ANYWHERE.into(), &[]);
-        let address = first.address;
-        let variables = [
-            &ONLY_TRACES[..],
-            protocol,
-            &[("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "10"), ("OTEL_BSP_MAX_QUEUE_SIZE", "50")],
-        ];
-        let mut exporter = exporter(&first, &variables.concat(), Choice::default());
-        (0..10).for_each(|number| export(&mut exporter, numbered(number)));
-        let before = first.wait(|taken| !taken.traces.is_empty());
-        drop(first);
-        (10..200).for_each(|number| export(&mut exporter, numbered(number)));
-        let until = Instant::now() + Duration::from_secs(20);
-        while exporter.counts.is_up() {
-            assert!(Instant::now() < until, "nobody noticed");
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        let second = Receiver::start(address, &[]);
-        let kept = 190 - exporter.counts.lost() as usize / 2;
-        assert!((50..=60).contains(&kept), "the queue and a portion: {kept}");
-        let after = second.wait(|taken| ids(taken).len() == kept);
-        assert!(ids(&before).is_disjoint(&ids(&after)));
-        exporter.finish();
-        assert_eq!(ids(&second.wait(|_| true)).len(), kept);
-    }
-}
-
-#[test]
-fn a_slow_collector_slows_nobody() {
-    let receiver = Receiver::start(ANYWHERE.into(), &[Answer::Late(Duration::from_secs(60))]);
-    let variables = [&ONLY_TRACES[..], &[("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "10")]].concat();
-    let mut exporter = exporter(&receiver, &variables, Choice::default());
-    let began = Instant::now();
-    (0..5000).for_each(|number| export(&mut exporter, numbered(number)));
-    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
-    let kept = 2048 + 10;
-    assert!(exporter.counts.lost() >= 2 * (5000 - kept));
-    exporter.finish();
-    assert!(began.elapsed() < Duration::from_secs(30), "the end is bounded");
-    assert_eq!(exporter.counts.lost(), 10_000, "whatever did not arrive is counted");
-}
-
-#[test]
-fn large_payloads_go_in_portions_that_collectors_take() {
-    let large = || Some(Private::new(vec![b'x'; 64 << 10].into_boxed_slice()));
-    let call = |number| Call { arguments: large(), result: large(), ..numbered(number) };
-    let choice = Choice { payloads: true, waits: true, ..Choice::default() };
-    let taken = taken((0..100).map(call).collect(), &ONLY_TRACES, choice);
-    assert_eq!(ids(&taken).len(), 100);
-    let largest = taken.traces.iter().map(prost::Message::encoded_len).max().unwrap();
-    assert!(largest < 4 << 20, "{largest}");
-}
-
-#[test]
-fn a_queue_is_bounded_in_bytes() {
-    let receiver = Receiver::start(ANYWHERE.into(), &[Answer::Late(Duration::from_secs(60))]);
-    let choice = Choice { payloads: true, ..Choice::default() };
-    let mut exporter = exporter(&receiver, &ONLY_TRACES, choice);
-    let payload = Private::new(vec![b'x'; 64 << 10].into_boxed_slice());
-    (0..1000).for_each(|number| {
-        export(&mut exporter, Call { arguments: Some(payload.clone()), ..numbered(number) })
-    });
-    let mut health = Health::default();
-    exporter.account(&mut health);
-    let lost = health.sheds().find(|(_, cause, _)| *cause == "otlp_traces_queue_bytes").unwrap().2;
-    assert!(lost > 2 * 700, "{lost}");
-    exporter.finish();
-}
-
-#[test]
-fn two_exporters_of_one_call_agree() {
-    let ids = |call: Call| {
-        let taken = taken(vec![call], &ONLY_TRACES, Choice::default());
-        spans(&taken).into_iter().map(|(_, span)| (span.trace_id, span.span_id)).collect::<Vec<_>>()
-    };
-    let process = Arc::new(call().client.process.as_deref().unwrap().clone());
-    let client = Peer { process: Some(process), ..Peer::default() };
-    assert_eq!(ids(call()), ids(Call { client, ..call() }));
 }

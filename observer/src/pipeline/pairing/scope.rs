@@ -1,6 +1,7 @@
 //! Within what an id means something. Ids are never compared across scopes: every client counts from 0 or 1.
 
-use std::hash::{Hash, Hasher};
+use std::hash::{BuildHasher as _, Hash};
+use std::sync::LazyLock;
 
 use crate::pipeline::jsonrpc::Id;
 use crate::pipeline::reassembly::twin::{ConnectionId, End};
@@ -52,9 +53,9 @@ impl CallKey {
     }
 }
 
-/// A hash that is the same in every run.
+/// A hash that stands for what it is of. Whoever writes ids and names does not know the key, and so cannot make two that
+/// are taken for one.
 pub fn hash(value: &impl Hash) -> u64 {
-    let mut hasher = rustc_hash::FxHasher::default();
-    value.hash(&mut hasher);
-    hasher.finish()
+    static KEY: LazyLock<foldhash::quality::RandomState> = LazyLock::new(Default::default);
+    KEY.hash_one(value)
 }

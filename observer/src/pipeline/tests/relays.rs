@@ -140,6 +140,33 @@ fn each_of_equal_calls_has_its_own_hop() {
     assert!(host.calls()[3..].iter().all(|call| call.is_counted() && call.links.hops.len() == 1));
 }
 
+/// Requests that are sent at once over several connections arrive in any order. Where a relay keeps ids, they tell which
+/// is which; where it gives its own, equal ones are of different calls, and the order is all there is.
+#[test]
+fn equal_calls_that_arrive_in_another_order_have_their_own_hops() {
+    for (alone, arriving, hops) in [(1, [4, 3, 2], [4, 3, 2]), (2, [3, 4, 5], [2, 3, 4])] {
+        let mut host = wrapped();
+        host.tell(1, CLIENT, WRAPPER, &call(1, "t"));
+        host.tell(3, WRAPPER, SERVER, &call(alone, "t"));
+        host.tell(4, SERVER, WRAPPER, &result(alone));
+        host.tell(2, WRAPPER, CLIENT, &result(1));
+        for number in 2..=4 {
+            host.tell(1, CLIENT, WRAPPER, &call(number, "t"));
+        }
+        for number in arriving {
+            host.tell(3, WRAPPER, SERVER, &call(number, "t"));
+        }
+        for (inner, outer) in arriving.into_iter().zip(hops) {
+            host.tell(4, SERVER, WRAPPER, &result(inner));
+            host.tell(2, WRAPPER, CLIENT, &result(outer));
+        }
+        for (at, (inner, outer)) in arriving.into_iter().zip(hops).enumerate() {
+            let links = links(&host);
+            assert_eq!(links[2 + 2 * at..][..2], [(id(inner), Some(id(outer)), 0), (id(outer), None, 1)]);
+        }
+    }
+}
+
 #[test]
 fn a_gateway_asks_several_and_puts_names_in_front() {
     let mut host = wrapped();

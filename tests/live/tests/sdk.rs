@@ -35,7 +35,7 @@ fn each_pair(transport: Transport, name: &str, tls: Option<&str>) -> Result<()> 
             continue;
         }
         let client_pid = scene.talk(transport, server, client, &STEPS)?;
-        if is_modern(client, transport) && is_modern(server, transport) {
+        if asks_modern(client, transport) && answers_modern(server, transport) {
             modern.insert(client_pid);
         }
     }
@@ -57,8 +57,13 @@ fn pairs() -> Vec<(Sdk, Sdk)> {
 }
 
 /// The endpoints of 2024 are of the time of sessions; fastmcp keeps to that, while its SDK does not.
-fn is_modern(sdk: Sdk, transport: Transport) -> bool {
+fn asks_modern(sdk: Sdk, transport: Transport) -> bool {
     Sdk::MODERN.contains(&sdk) && (sdk != Sdk::FastMcp || transport != Transport::Sse)
+}
+
+/// The Rust SDK's clients begin with `initialize`, its servers know both eras.
+fn answers_modern(sdk: Sdk, transport: Transport) -> bool {
+    sdk == Sdk::Rust || asks_modern(sdk, transport)
 }
 
 /// 2026-07-28 is spoken where both ends can, and by who asks whether the other end can.

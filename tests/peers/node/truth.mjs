@@ -11,6 +11,10 @@ function outcome({ result, error }) {
   return result.isError ? 'tool_error' : 'ok';
 }
 
+/** The SDK takes a status of failure for the end, though there may be an error of the protocol with it. */
+const turnedAway = ({ message, data }) => (
+  `${message} ${data?.text}`.includes('"jsonrpc"') ? 'rpc_error' : 'http_error');
+
 /** What a request of a session without `initialize` says that it speaks. */
 const stated = (params) => params?._meta?.['io.modelcontextprotocol/protocolVersion'];
 
@@ -75,7 +79,7 @@ export class Ledger {
       try {
         return await send(message, options);
       } catch (error) {
-        if (message.method) this.ended('client_to_server', message.id, 'http_error');
+        if (message.method) this.ended('client_to_server', message.id, turnedAway(error));
         throw error;
       }
     };

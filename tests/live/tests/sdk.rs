@@ -7,6 +7,17 @@ use live::comparison::Observed;
 use live::scene::{STEPS, Scene};
 use peers::sdk::{Sdk, Transport};
 
+/// Those whose peers have streams of subscriptions, and tools that ask the client in turn.
+const LISTENING: [Sdk; 2] = [Sdk::NodeV2, Sdk::PythonV2];
+
+/// What lasts: two streams, one of them until the end, and tools that need another round or two.
+const WAITS: [&str; 4] = [
+    r#"{"method":"subscriptions/listen"}"#,
+    r#"{"tool":"ask","repeat":2,"concurrency":2}"#,
+    r#"{"tool":"ask_twice"}"#,
+    r#"{"method":"resources/read"}"#,
+];
+
 #[test]
 fn over_stdio() -> Result<()> {
     each_pair(Transport::Stdio, "stdio", None)
@@ -34,7 +45,9 @@ fn each_pair(transport: Transport, name: &str, tls: Option<&str>) -> Result<()> 
         if !client.asks_over(transport) || !server.serves_over(transport) {
             continue;
         }
-        let client_pid = scene.talk(transport, server, client, &STEPS)?;
+        let waits = [client, server].iter().all(|sdk| LISTENING.contains(sdk)) && transport != Transport::Sse;
+        let steps = if waits { [&STEPS[..], &WAITS[..]].concat() } else { STEPS.to_vec() };
+        let client_pid = scene.talk(transport, server, client, &steps)?;
         if asks_modern(client, transport) && answers_modern(server, transport) {
             modern.insert(client_pid);
         }

@@ -254,7 +254,8 @@ impl Pipeline {
             return;
         }
         let exchange = self.connections.value_mut(&id).and_then(|c| c.exchanges.answering());
-        let refused = exchange.as_ref().and_then(|it| it.response.as_ref()).is_some_and(|it| it.status >= 400);
+        let refused =
+            exchange.as_ref().and_then(|it| it.response.as_ref()).is_some_and(|it| it.status >= 400);
         let (number, session, is_shared) = exchange.map_or((None, None, false), |exchange| {
             // Only what was asked for with GET carries answers to what was posted elsewhere.
             (Some(exchange.number), exchange.session, &*exchange.request.method == "GET")

@@ -71,6 +71,20 @@ impl Scene {
         self.witness(client, Some(server.pid()), steps, label)
     }
 
+    /// Lets a client and a server of the first line of an SDK talk about tasks.
+    pub fn tasks(&mut self, transport: Transport, sdk: Sdk) -> Result<u32> {
+        let peers = &self.programs.peers;
+        let (mut client, mut server) = (sdk.with_tasks(peers, "client"), sdk.with_tasks(peers, "server"));
+        let label = format!("tasks, {sdk:?}, {transport:?}");
+        if transport == Transport::Stdio {
+            client.arg("--").arg(server.get_program()).args(server.get_args()).arg("stdio");
+            return self.witness(Running::start(&mut client)?, None, &[], &label);
+        }
+        let mut server = Running::<Line>::start(server.arg("http"))?;
+        client.arg(format!("http://127.0.0.1:{}/mcp", server.port()?));
+        self.witness(Running::start(&mut client)?, Some(server.pid()), &[], &label)
+    }
+
     /// Adds what a client tells to its end, which is to be of every tool that it was to call.
     fn witness(
         &mut self,

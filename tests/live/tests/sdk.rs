@@ -38,6 +38,24 @@ fn over_the_two_endpoints_of_2024() -> Result<()> {
     each_pair(Transport::Sse, "http_sse", None)
 }
 
+#[test]
+fn tasks_of_the_time_of_sessions() -> Result<()> {
+    // Each takes its time, so not every SDK over every transport.
+    let pairs = [
+        (Transport::Stdio, "stdio", Sdk::Python, (3, 0)),
+        (Transport::Http, "streamable_http", Sdk::Node, (3, 1)),
+    ];
+    for (transport, name, sdk, expected) in pairs {
+        let mut scene = Scene::start()?;
+        scene.tasks(transport, sdk)?;
+        let seen = scene.check(name, None)?;
+        let count = |what: fn(&&Observed) -> bool| seen.iter().filter(what).count();
+        let found = (count(|call| call.outcome == "task"), count(|call| call.method == "elicitation/create"));
+        ensure!(found == expected, "expected {expected:?} tasks and questions, not {found:?}: {seen:?}");
+    }
+    Ok(())
+}
+
 fn each_pair(transport: Transport, name: &str, tls: Option<&str>) -> Result<()> {
     let mut scene = Scene::start()?;
     let mut modern = BTreeSet::new();
@@ -81,7 +99,8 @@ fn answers_modern(sdk: Sdk, transport: Transport) -> bool {
 
 /// 2026-07-28 is spoken where both ends can, and by who asks whether the other end can.
 fn check_revision(call: &Observed, modern: &BTreeSet<u32>) -> Result<()> {
-    let expected = call.client.pid.is_some_and(|pid| modern.contains(&pid)) || call.method == "server/discover";
+    let expected =
+        call.client.pid.is_some_and(|pid| modern.contains(&pid)) || call.method == "server/discover";
     let is_modern = call.revision.as_deref() == Some("2026-07-28");
     ensure!(is_modern == expected, "expected 2026-07-28: {expected}: {call:?}");
     Ok(())

@@ -8,6 +8,8 @@ const unixNs = () => Math.round((performance.timeOrigin + performance.now()) * 1
 function outcome({ result, error }) {
   if (error) return 'rpc_error';
   if (['input_required', 'task'].includes(result.resultType)) return result.resultType;
+  // What made a task before 2026-07-28 has no word for that, but the task.
+  if (result.task) return 'task';
   return result.isError ? 'tool_error' : 'ok';
 }
 

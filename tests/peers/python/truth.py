@@ -22,6 +22,8 @@ def outcome(message):
     result = message["result"]
     if result.get("resultType") in ("input_required", "task"):
         return result["resultType"]
+    if result.get("task"):
+        return "task"  # what made one before 2026-07-28 has no word for that, but the task
     return "tool_error" if result.get("isError") else "ok"
 
 

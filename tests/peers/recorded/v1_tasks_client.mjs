@@ -4,6 +4,7 @@ import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { ElicitRequestSchema, ResourceUpdatedNotificationSchema } from '@modelcontextprotocol/sdk/types.js';
+import { Ledger, print } from './truth.mjs';
 
 const [place, ...rest] = process.argv.slice(2);
 const transport = place === '--'
@@ -33,7 +34,11 @@ async function research(given, cancel) {
   }
 }
 
-await client.connect(transport);
+let serverPid;
+const ledger = new Ledger(() => serverPid ?? transport.pid ?? undefined);
+await client.connect(ledger.watch(transport));
+serverPid = transport.pid ?? undefined;
+print({ type: 'peer', client_pid: process.pid, server_pid: serverPid });
 await client.listTools();
 await research({ topic: 'tides' });
 await research({ topic: 'python', ambiguous: true });
@@ -52,3 +57,4 @@ await client.callTool({ name: 'toggle-subscriber-updates', arguments: {} });
 await client.unsubscribeResource({ uri });
 await client.transport.terminateSession?.();
 await client.close();
+ledger.close();

@@ -6,6 +6,7 @@ import anyio
 from mcp import ClientSession, McpError, StdioServerParameters, types
 from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
+from truth import Ledger, child_pid
 
 place, *rest = sys.argv[1:]
 
@@ -26,20 +27,28 @@ async def run(tasks, name):
     await tasks.get_task_result(task, types.GetTaskPayloadResult)
 
 
+async def talk(session):
+    await session.initialize()
+    await session.list_tools()
+    tasks = session.experimental
+    await run(tasks, "wait")
+    await run(tasks, "fail")
+    taken_back = await tasks.call_tool_as_task("forever", {})
+    await tasks.cancel_task(taken_back.task.taskId)
+    await tasks.list_tasks()
+    try:
+        await tasks.get_task("absent")
+    except McpError as error:
+        print(error, file=sys.stderr)
+
+
 async def main():
-    async with target() as streams, ClientSession(streams[0], streams[1]) as session:
-        await session.initialize()
-        await session.list_tools()
-        tasks = session.experimental
-        await run(tasks, "wait")
-        await run(tasks, "fail")
-        taken_back = await tasks.call_tool_as_task("forever", {})
-        await tasks.cancel_task(taken_back.task.taskId)
-        await tasks.list_tasks()
-        try:
-            await tasks.get_task("absent")
-        except McpError as error:
-            print(error, file=sys.stderr)
+    ledger = Ledger()
+    async with target() as streams:
+        ledger.meet(child_pid() if place == "--" else None)
+        async with ledger.watching(*streams[:2]) as (read, write), ClientSession(read, write) as session:
+            await talk(session)
+    ledger.close()
 
 
 anyio.run(main)

@@ -99,6 +99,15 @@ impl Sdk {
         command
     }
 
+    /// A `client` or `server` of the first line, [`Self::Node`] or [`Self::Python`], whose calls are tasks.
+    pub fn with_tasks(self, installed: &Installed, role: &str) -> Command {
+        match (self, role) {
+            (Self::Node, "server") => script("node".as_ref(), &installed.node_v2.join("v1_server.mjs")),
+            (Self::Node, _) => script("node".as_ref(), &installed.node_v2.join("v1_tasks_client.mjs")),
+            _ => script(&installed.python, &sources().join(format!("recorded/v1_tasks_{role}.py"))),
+        }
+    }
+
     fn client(self, installed: &Installed, steps: &[String]) -> Command {
         let mut command = self.program(installed, "client");
         for step in steps {

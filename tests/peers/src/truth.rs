@@ -307,10 +307,13 @@ mod tests {
     #[test]
     fn a_call_has_the_revision_that_was_agreed_or_that_it_states() {
         let ledger = Ledger::default();
-        ledger.passed(ClientToServer, &json!({"id":1,"method":"initialize","params":{"protocolVersion":"b"}}));
+        ledger
+            .passed(ClientToServer, &json!({"id":1,"method":"initialize","params":{"protocolVersion":"b"}}));
         let agreed = ledger.passed(ServerToClient, &json!({"id":1,"result":{"protocolVersion":"a"}}));
         assert_eq!(agreed[0].revision.as_deref(), Some("a"));
-        for (meta, expected) in [(json!({}), "a"), (json!({"io.modelcontextprotocol/protocolVersion":"c"}), "c")] {
+        for (meta, expected) in
+            [(json!({}), "a"), (json!({"io.modelcontextprotocol/protocolVersion":"c"}), "c")]
+        {
             ledger.passed(ClientToServer, &json!({"id":2,"method":"ping","params":{"_meta":meta}}));
             let ping = ledger.passed(ServerToClient, &json!({"id":2,"result":{}}));
             assert_eq!(ping[0].revision.as_deref(), Some(expected));

@@ -77,6 +77,8 @@ pub struct Connection {
     pub holes: (u64, u64),
     /// The HTTP session that was last named on it.
     pub session: Option<u64>,
+    /// Hash of the address that last accepted a request without an answer: answers come on an event stream of 2024.
+    pub accepts: Option<u64>,
     /// It began as HTTP, and carries messages in this way.
     pub upgraded: Option<Transport>,
     /// When its MCP session began.
@@ -155,6 +157,7 @@ impl Connection {
             is_read_inside_tls: [false; 2],
             holes: (0, 0),
             session: None,
+            accepts: None,
             upgraded: None,
             session_since: None,
             session_over: None,

@@ -141,14 +141,22 @@ impl Pipeline {
         session.map_or(Transport::StreamableHttp, |session| session.transport)
     }
 
-    /// How a call travelled: what a server asked on an event stream whose session was found later went as that does.
+    /// How a call travelled: what a server asked on an event stream whose session was found later went as that does,
+    /// and what was posted to an address that only accepts was answered on one, though its own response was lost.
     pub(super) fn transport_of(&self, open: &OpenCall) -> Transport {
-        let is_of_stream = open.session.is_none()
-            && open.direction == CallDirection::ServerToClient
-            && open.transport == Transport::StreamableHttp;
-        let connection = self.connections.value(&open.connection).filter(|_| is_of_stream);
-        let session = connection.and_then(|connection| connection.session);
-        session.map_or(open.transport, |session| self.http_transport(Some(session)))
+        let is_open = open.session.is_none() && open.transport == Transport::StreamableHttp;
+        let Some(connection) = self.connections.value(&open.connection).filter(|_| is_open) else {
+            return open.transport;
+        };
+        match (open.direction, connection.session, &open.posted_to) {
+            (CallDirection::ServerToClient, Some(session), _) => self.http_transport(Some(session)),
+            (CallDirection::ClientToServer, _, Some(head))
+                if connection.accepts == Some(hash(&head.target)) =>
+            {
+                Transport::HttpSse
+            }
+            _ => open.transport,
+        }
     }
 
     /// A message in the body of a request, towards the server at `to`.

@@ -213,8 +213,12 @@ impl Pipeline {
                     .flatten()
                     .flat_map(|(scope, by)| super::lines::keys(scope, by, &call))
                     .collect();
-                if let Some(session) = session.and_then(|session| self.sessions.value_mut(&session)) {
-                    session.client_ids.note(&call.id);
+                match session.and_then(|session| self.sessions.value_mut(&session)) {
+                    Some(session) => session.client_ids.note(&call.id),
+                    None => {
+                        let connection = self.connections.value_mut(&id);
+                        connection.into_iter().for_each(|it| it.way_mut(to).ids.note(&call.id));
+                    }
                 }
                 self.register(call);
                 self.hear_request(id, session, &message);
@@ -288,7 +292,7 @@ impl Pipeline {
                 let answer = Answer { connection: id, to, envelope, message: &message };
                 let adopted = match (call, &message.id, &envelope.carrier) {
                     (None, MessageId::Id(answer_id), Carrier::SseEvent { .. }) if session.is_none() => {
-                        self.adopt_answer(id, to, answer_id)
+                        self.adopt_answer(id, to, envelope, answer_id)
                     }
                     _ => None,
                 };

@@ -106,6 +106,33 @@ fn an_event_that_began_before_the_request_is_anothers() {
     assert_eq!(host.outcomes(), []);
 }
 
+/// The event stream of 2024 was not seen to begin, and the first answer on it was lost.
+#[test]
+fn an_answer_on_a_stream_that_was_joined_is_not_that_of_an_earlier_request() {
+    for is_asked_unseen in [false, true] {
+        let mut host = Host::new();
+        connect(&mut host, 1, 2, 4000);
+        connect(&mut host, 3, 4, 4001);
+        let answer = format!("data: {}\n\n", result(7).trim_end());
+        let answer = format!("{:x}\r\n{answer}\r\n", answer.len());
+        let accepted = "HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n";
+        let ask = |tool| post(&call(7, tool), "").replacen("/mcp", "/message?s=1", 1);
+        host.ask(ask("answered unseen"));
+        host.answer(accepted);
+        host.sent(SERVER, 4, &answer);
+        host.lost(3, Direction::Received, answer.len() as u64);
+        if is_asked_unseen {
+            host.sent(CLIENT, 1, &ask("asked unseen"));
+            host.lost(2, Direction::Received, ask("asked unseen").len() as u64);
+        } else {
+            host.ask(ask("asked again"));
+        }
+        host.answer(accepted);
+        host.carry((SERVER, CLIENT), (4, 3), answer.as_bytes());
+        assert_eq!(answered(&host), [""; 0], "{is_asked_unseen}");
+    }
+}
+
 #[test]
 fn what_is_left_of_a_notification_is_no_answer() {
     let mut host = Host::new();

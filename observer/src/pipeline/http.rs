@@ -291,7 +291,7 @@ impl Pipeline {
                 };
                 let answer = Answer { connection: id, to, envelope, message: &message };
                 let adopted = match (call, &message.id, &envelope.carrier) {
-                    (None, MessageId::Id(answer_id), Carrier::SseEvent { .. }) if session.is_none() => {
+                    (None, MessageId::Id(answer_id), Carrier::SseEvent { .. }) => {
                         self.adopt_answer(id, to, envelope, answer_id)
                     }
                     _ => None,

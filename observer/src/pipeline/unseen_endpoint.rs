@@ -13,7 +13,8 @@ use super::reassembly::twin::{ConnectionId, End, Medium};
 use super::transport::{Field, RequestHead, Transport};
 
 impl Pipeline {
-    /// The call that an answer on the event stream `id` ends, if its stream has no known address. `to` is the client.
+    /// The call that an answer on the event stream `id` ends, if it was posted before its address was known to belong to
+    /// the stream. `to` is the client.
     pub(super) fn adopt_answer(
         &mut self,
         id: ConnectionId,
@@ -23,16 +24,18 @@ impl Pipeline {
     ) -> Option<CallId> {
         let stream = self.connections.value(&id)?;
         let exchange = stream.exchanges.front();
-        if exchange.is_some_and(|exchange| exchange.session.is_some() || &*exchange.request.method != "GET") {
+        if exchange.is_some_and(|exchange| &*exchange.request.method != "GET") {
             return None;
         }
+        let known = exchange.and_then(|exchange| exchange.session);
         // Streams of HTTP/2 are on one connection.
         let own = stream.exchanges.selected().map(|_| id);
         let mut meant = self
             .of_same_parties(id, to)
             .into_iter()
             .chain(own)
-            .flat_map(|connection| self.posted_calls(connection, answer_id));
+            .flat_map(|connection| self.posted_calls(connection, answer_id))
+            .filter(|(_, session)| known.is_none_or(|known| known == *session));
         let (call, session) = meant.next()?;
         if meant.next().is_some() || !self.may_answer(id, to, answer, call) {
             return None;

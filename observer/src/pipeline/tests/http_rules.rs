@@ -158,6 +158,21 @@ fn r8_the_answer_may_overtake_the_accepted() {
 }
 
 #[test]
+fn r8_of_several_calls_each_finds_its_answer_on_a_stream_that_was_open_before() {
+    let mut host = two_connections();
+    for id in 1..4 {
+        host.ask_on_second(&post_to("/message?sessionId=s1", &call(id, "t")));
+        host.answer_on_second(ACCEPTED);
+    }
+    for id in [2, 1, 3] {
+        let text = event(&result(id));
+        host.answer(format!("{:x}\r\n{text}\r\n", text.len()));
+    }
+    assert_eq!(host.outcomes(), [("tools/call", Outcome::Ok); 3]);
+    assert_eq!(host.unanswerable(), 0);
+}
+
+#[test]
 fn r6_of_two_sessions_that_could_be_meant_none_is() {
     let mut host = two_connections();
     connect(&mut host, 5, 6, 4002);

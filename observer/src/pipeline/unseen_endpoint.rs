@@ -24,7 +24,12 @@ impl Pipeline {
     ) -> Option<CallId> {
         let stream = self.connections.value(&id)?;
         let exchange = stream.exchanges.front();
-        if exchange.is_some_and(|exchange| &*exchange.request.method != "GET") {
+        // A response to what was asked in a hole may be one to a post.
+        let is_shared = match exchange {
+            Some(exchange) => &*exchange.request.method == "GET",
+            None => stream.way(to.other()).is_all_read(),
+        };
+        if !is_shared {
             return None;
         }
         let known = exchange.and_then(|exchange| exchange.session);

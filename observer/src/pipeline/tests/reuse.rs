@@ -134,6 +134,24 @@ fn an_answer_on_a_stream_that_was_joined_is_not_that_of_an_earlier_request() {
 }
 
 #[test]
+fn an_event_stream_whose_request_is_in_a_hole_may_be_the_response_to_a_post() {
+    let mut host = Host::new();
+    connect(&mut host, 1, 2, 4000);
+    connect(&mut host, 3, 4, 4001);
+    host.ask(post(&call(7, "of 2024"), "").replacen("/mcp", "/message?s=1", 1));
+    host.answer("HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n");
+    let other = post(&call(7, "in a hole"), "Mcp-Session-Id: abc\r\n");
+    host.sent(CLIENT, 3, &other);
+    host.received(SERVER, 4, &other[..90]);
+    host.lost(4, Direction::Received, other.len() as u64 - 90);
+    let event = format!("data: {}\n\n", result(7).trim_end());
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n";
+    let response = format!("{head}Content-Length: {}\r\n\r\n{event}", event.len());
+    host.carry((SERVER, CLIENT), (4, 3), response.as_bytes());
+    assert_eq!(host.outcomes(), []);
+}
+
+#[test]
 fn what_is_left_of_a_notification_is_no_answer() {
     let mut host = Host::new();
     connect(&mut host, 1, 2, 4000);

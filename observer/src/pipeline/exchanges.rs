@@ -173,8 +173,10 @@ impl Pipeline {
     /// Bytes towards `to` were skipped on purpose. Where these were requests, the open exchanges are over; where
     /// responses, the next one is that of the newest request.
     pub(super) fn restart_exchanges(&mut self, id: ConnectionId, to: End) {
-        let Some(connection) = self.connections.value(&id) else { return };
-        self.give_exchanges_up(id, usize::from(connection.client == Some(to)));
+        let Some(connection) = self.connections.value_mut(&id) else { return };
+        let are_responses = connection.client == Some(to);
+        connection.misaligned |= are_responses && connection.exchanges.selected().is_none();
+        self.give_exchanges_up(id, usize::from(are_responses));
     }
 
     /// All but the newest `keep` exchanges end, and their responses were not seen: these may have accepted what is

@@ -88,7 +88,7 @@ impl Pipeline {
 
     pub(super) fn take_response_head(&mut self, id: ConnectionId, to: End, head: Box<ResponseHead>) {
         if self.connections.value_mut(&id).is_some_and(|it| std::mem::take(&mut it.misaligned)) {
-            self.restart_exchanges(id, to);
+            self.give_exchanges_up(id, 1);
             if self.may_miss_the_newest_request(id, to.other()) {
                 self.give_exchanges_up(id, 0);
             }

@@ -229,3 +229,24 @@ fn the_end_of_an_unknown_connection_ends_no_call_of_another() {
     host.answer(reply(&result(1), ""));
     assert_eq!(host.outcomes(), [("tools/call", Outcome::Ok)]);
 }
+
+/// A connection that was not read on, until it turned out to carry MCP.
+#[test]
+fn behind_what_was_passed_over_a_response_is_that_of_the_newest_request() {
+    let mut host = Host::new();
+    connect(&mut host, 1, 2, 4000);
+    host.ask("GET / HTTP/1.1\r\nHost: localhost:80\r\nAccept: text/html\r\n\r\n");
+    assert_eq!(host.pipeline.next_verdict().map(|(_, verdict)| verdict), Some(Verdict::Ignore));
+    host.answer("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    let session = "Mcp-Session-Id: abc\r\n";
+    host.ask(post(&call(1, "answered unseen"), session));
+    let response = reply(&result(1), "");
+    host.sent(SERVER, 2, &response);
+    host.lost(1, Direction::Received, 50);
+    host.received(CLIENT, 1, &response[50..]);
+    for tool in ["second", "third"] {
+        host.ask(post(&call(1, tool), session));
+        host.answer(reply(&result(1), ""));
+    }
+    assert_eq!(answered(&host), ["second", "third"]);
+}

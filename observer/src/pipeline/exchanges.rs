@@ -173,8 +173,12 @@ impl Pipeline {
     /// Bytes towards `to` were skipped on purpose. Where these were requests, the open exchanges are over; where
     /// responses, the next one is that of the newest request.
     pub(super) fn restart_exchanges(&mut self, id: ConnectionId, to: End) {
+        let answered_unseen = self.is_answered_in_the_hole(id, to);
         let Some(connection) = self.connections.value_mut(&id) else { return };
         let are_responses = connection.client == Some(to);
+        if let Some(exchange) = connection.exchanges.answering() {
+            exchange.answered_unseen |= answered_unseen && are_responses;
+        }
         connection.misaligned |= are_responses && connection.exchanges.selected().is_none();
         self.give_exchanges_up(id, usize::from(are_responses));
     }

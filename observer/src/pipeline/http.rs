@@ -88,10 +88,10 @@ impl Pipeline {
 
     pub(super) fn take_response_head(&mut self, id: ConnectionId, to: End, head: Box<ResponseHead>) {
         if self.connections.value_mut(&id).is_some_and(|it| std::mem::take(&mut it.misaligned)) {
-            self.give_exchanges_up(id, 1);
-            if self.may_miss_the_newest_request(id, to.other()) {
-                self.give_exchanges_up(id, 0);
-            }
+            let newest = self.connections.value(&id).and_then(|it| it.exchanges.iter().last());
+            let is_anothers = newest.is_some_and(|newest| newest.answered_unseen)
+                || self.may_miss_the_newest_request(id, to.other());
+            self.give_exchanges_up(id, usize::from(!is_anothers));
         }
         let session = head.fields.value(Field::SessionId).map(str::to_owned);
         let Some(connection) = self.connections.value(&id) else { return };

@@ -90,6 +90,38 @@ fn a_response_behind_a_hole_answers_no_older_request_than_the_newest() {
     }
 }
 
+/// Of the second request and of how the first was answered nothing was recorded at the other end either.
+#[test]
+fn a_request_that_was_answered_in_a_hole_is_not_answered_again() {
+    let mut host = Host::new();
+    connect(&mut host, 1, 2, 4000);
+    host.ask(post(&call(1, "first"), ""));
+    let response = reply(&result(1), "");
+    host.lost(2, Direction::Sent, response.len() as u64);
+    host.lost(1, Direction::Received, 50);
+    host.received(CLIENT, 1, &response[50..]);
+    let second = post(&call(1, "second"), "").len() as u64;
+    host.lost(1, Direction::Sent, second);
+    host.lost(2, Direction::Received, second);
+    host.answer(response);
+    assert_eq!(answered(&host), [""; 0]);
+}
+
+#[test]
+fn what_was_in_a_hole_may_have_been_the_leave_to_go_on() {
+    let mut host = Host::new();
+    connect(&mut host, 1, 2, 4000);
+    let request = post(&call(1, "t"), "Expect: 100-continue\r\n");
+    let (head, body) = request.split_at(request.find("\r\n\r\n").unwrap() + 4);
+    host.ask(head);
+    let leave = "HTTP/1.1 100 Continue\r\n\r\n";
+    host.sent(SERVER, 2, leave);
+    host.lost(1, Direction::Received, leave.len() as u64);
+    host.ask(body);
+    host.answer(reply(&result(1), ""));
+    assert_eq!(answered(&host), ["t"]);
+}
+
 #[test]
 fn an_event_that_began_before_the_request_is_anothers() {
     let session = "Mcp-Session-Id: abc\r\n";

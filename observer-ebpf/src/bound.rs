@@ -163,18 +163,39 @@ pub fn socket_used(socket: u64, direction: Direction, len: u64) -> Option<(u64, 
         thread.sent_on = socket;
         return Some((thread.inside, SURE));
     }
+    match sent_for(thread, socket, len, now) {
+        0 => None,
+        stream => Some((stream, LIKELY_WRITTEN)),
+    }
+}
+
+/// Finds the plaintext that a write on a socket carries, and takes it out: of the stream that most surely travels
+/// there, and of those of which nothing better is known the oldest. Plaintext that was sent together with something
+/// else, such as the tickets at the end of a handshake, has stayed behind, and what others send is none of it.
+#[inline(never)]
+fn sent_for(thread: &mut Thread, socket: u64, len: u64, now: u64) -> u64 {
+    let (mut chosen, mut chosen_rank) = (TRACES, 0);
     for turn in 0..TRACES {
         let slot = (thread.next_written as usize + turn) % TRACES;
-        let trace = &mut thread.written[slot];
-        let (stream, plain) = (trace.stream, trace.bytes);
-        let records = plain / RECORD + 1;
-        let fits = len >= plain + OVERHEAD_MIN && len <= plain + OVERHEAD_MAX * records;
-        if stream != 0 && fits && now - trace.at_ns < FRESH_NS {
-            trace.stream = 0; // counts once: the next write on a socket belongs to something else
-            return Some((stream, LIKELY_WRITTEN));
+        let trace = &thread.written[slot];
+        let records = trace.bytes / RECORD + 1;
+        let fits = len >= trace.bytes + OVERHEAD_MIN && len <= trace.bytes + OVERHEAD_MAX * records;
+        if trace.stream == 0 || !fits || now - trace.at_ns >= FRESH_NS {
+            continue;
+        }
+        let Some(state) = STREAMS.get_ptr(&trace.stream) else { continue };
+        // SAFETY: a live map value.
+        let (bound, evidence) = unsafe { ((*state).bound, (*state).evidence) };
+        let rank = if bound == socket { 1 + evidence } else { (evidence < LIKELY_WRITTEN) as u32 };
+        if rank > chosen_rank {
+            (chosen, chosen_rank) = (slot, rank);
         }
     }
-    None
+    if chosen >= TRACES {
+        return 0;
+    }
+    // It counts once: the next write on a socket belongs to something else.
+    core::mem::take(&mut thread.written[chosen].stream)
 }
 
 /// Tells the binding of the call's stream, if it is new.

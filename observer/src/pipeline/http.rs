@@ -266,6 +266,7 @@ impl Pipeline {
             return;
         }
         let exchange = self.connections.value_mut(&id).and_then(|c| c.exchanges.answering());
+        let refused = exchange.as_ref().and_then(|it| it.response.as_ref()).is_some_and(|it| it.status >= 400);
         let (number, session, is_shared) = exchange.map_or((None, None, false), |exchange| {
             // Only what was asked for with GET carries answers to what was posted elsewhere.
             (Some(exchange.number), exchange.session, &*exchange.request.method == "GET")
@@ -282,7 +283,12 @@ impl Pipeline {
                 let call = match &message.id {
                     MessageId::Id(answer_id) => asked_by_client
                         .clone()
-                        .find_map(|asked| self.find_asked_in(asked, envelope, answer_id)),
+                        .find_map(|asked| self.find_asked_in(asked, envelope, answer_id))
+                        // Some servers have an id of their own for what they turn away unread.
+                        .or_else(|| {
+                            let number = number.filter(|_| refused && message.has_error && message.whole);
+                            self.only_call(id, number?)
+                        }),
                     // An error for a request that could not be read, or an answer whose id was lost.
                     MessageId::Null | MessageId::Absent => {
                         let orphan = message.has_error || !message.whole;

@@ -18,6 +18,8 @@ pub struct Observed {
     pub tool: Option<String>,
     /// JSON-RPC id.
     pub id: Value,
+    /// Revision of the protocol.
+    pub revision: Option<String>,
     /// How it ended.
     pub outcome: String,
     /// Way of transport.
@@ -165,6 +167,8 @@ fn wrong(made: &Call, seen: &Observed) -> Option<String> {
     let plausible = |duration: f64| (0.0..=made.duration_ms + SLACK_MS).contains(&duration);
     let what = if seen.client.pid.is_some_and(|pid| pid != made.client_pid) {
         "client.pid"
+    } else if made.revision.is_some() && seen.revision != made.revision {
+        "revision"
     } else if seen.progress != made.progress {
         "progress"
     } else if seen.certainty != "whole" {
@@ -193,6 +197,7 @@ mod tests {
             method: "tools/call".to_owned(),
             tool: Some("echo".to_owned()),
             id: Some(id.into()),
+            revision: Some("2025-11-25".to_owned()),
             outcome: outcome.to_owned(),
             progress: 0,
             duration_ms: 3.0,
@@ -204,7 +209,7 @@ mod tests {
     fn seen(server_pid: u32, id: &Value, outcome: &str) -> Value {
         json!({
             "type": "call", "direction": "client_to_server", "method": "tools/call", "tool": "echo", "id": id,
-            "outcome": outcome, "transport": "stdio", "certainty": "whole", "duration_ms": 2.5,
+            "revision": "2025-11-25", "outcome": outcome, "transport": "stdio", "certainty": "whole", "duration_ms": 2.5,
             "client": {"pid": 1}, "server": {"pid": server_pid}
         })
     }
@@ -253,6 +258,7 @@ mod tests {
     fn wrong_facts_are_named() {
         for (member, value) in [
             ("client", json!({"pid": 2})),
+            ("revision", json!("2026-07-28")),
             ("progress", json!(1)),
             ("certainty", json!("inferred")),
             ("duration_ms", json!(900.0)),

@@ -106,6 +106,7 @@ impl Log {
             method,
             tool: tool.flatten(),
             id: Some(request["id"].clone()),
+            revision: None,
             outcome: String::new(),
             progress: 0,
             // What a call took is the client's to say.

@@ -5,6 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use peers::running::Running;
+use peers::script::Step;
 use peers::sdk::{Sdk, Transport};
 use peers::truth::{Call, Line};
 
@@ -42,14 +43,14 @@ impl Scene {
         Ok(())
     }
 
-    /// Lets a client of one SDK talk to a server of another.
-    pub fn talk(&mut self, transport: Transport, server: Sdk, client: Sdk, steps: &[&str]) -> Result<()> {
+    /// Lets a client of one SDK talk to a server of another. Returns the client's process.
+    pub fn talk(&mut self, transport: Transport, server: Sdk, client: Sdk, steps: &[&str]) -> Result<u32> {
         let label = format!("{client:?} client, {server:?} server, {transport:?}");
         let server = server.server(&self.programs.peers, transport, &self.programs.certificates);
         self.talk_to(server, transport, client, steps, &label).context(label)
     }
 
-    /// Lets a client of an SDK talk to the server of this command line.
+    /// Lets a client of an SDK talk to the server of this command line. Returns the client's process.
     pub fn talk_to(
         &mut self,
         mut server: Command,
@@ -57,20 +58,38 @@ impl Scene {
         client: Sdk,
         steps: &[&str],
         label: &str,
-    ) -> Result<()> {
+    ) -> Result<u32> {
         let Programs { peers, certificates, .. } = self.programs;
-        let steps: Vec<String> = steps.iter().map(|step| (*step).to_owned()).collect();
+        let words: Vec<String> = steps.iter().map(|step| (*step).to_owned()).collect();
         if transport == Transport::Stdio {
-            let lines = Running::start(&mut client.stdio_client(peers, &steps, &server))?.finish()?;
-            self.add(&lines, None, label);
-            return Ok(());
+            let client = Running::start(&mut client.stdio_client(peers, &words, &server))?;
+            return self.witness(client, None, steps, label);
         }
         let mut server = Running::start(&mut server)?;
         let address = (transport, server.port()?);
-        let mut client = client.http_client(peers, &steps, address, certificates);
-        let lines = Running::start(&mut client)?.finish()?;
-        self.add(&lines, Some(server.pid()), label);
-        Ok(())
+        let client = Running::start(&mut client.http_client(peers, &words, address, certificates))?;
+        self.witness(client, Some(server.pid()), steps, label)
+    }
+
+    /// Adds what a client tells to its end, which is to be of every tool that it was to call.
+    fn witness(
+        &mut self,
+        client: Running,
+        server_pid: Option<u32>,
+        steps: &[&str],
+        label: &str,
+    ) -> Result<u32> {
+        let client_pid = client.pid();
+        let lines = client.finish()?;
+        for step in steps {
+            let step = Step::parse(step)?;
+            let of_the_tool =
+                |line: &&Line| matches!(line, Line::Call(call) if call.tool.as_ref() == Some(&step.tool));
+            let told = lines.iter().filter(of_the_tool).count();
+            ensure!(step.tool.is_empty() || told >= step.repeat, "{told} calls of {step:?}: {lines:?}");
+        }
+        self.add(&lines, server_pid, label);
+        Ok(client_pid)
     }
 
     /// Adds what a server logged of its calls, all of which this client made. What a call took is the client's to say.

@@ -14,7 +14,7 @@ use peers::truth::Line;
 fn a_stdio_server_that_ran_before() -> Result<()> {
     let peers = &programs()?.peers;
     let mut clients = Vec::new();
-    for sdk in Sdk::ALL {
+    for sdk in Sdk::WITH_SESSIONS {
         let server = sdk.server(peers, Transport::Stdio, &programs()?.certificates);
         clients.push((Running::start(&mut sdk.stdio_client(peers, &[], &server))?, None));
     }
@@ -80,7 +80,7 @@ type Clients = Vec<(Running, Option<u32>)>;
 fn http_clients(transport: Transport) -> Result<(Clients, Vec<Running>)> {
     let (peers, certificates) = (&programs()?.peers, &programs()?.certificates);
     let (mut clients, mut servers) = (Vec::new(), Vec::new());
-    for sdk in Sdk::ALL {
+    for sdk in Sdk::WITH_SESSIONS {
         let mut server: Running = Running::start(&mut sdk.server(peers, transport, certificates))?;
         let address = (transport, server.port()?);
         let mut client = sdk.http_client(peers, &[], address, certificates);

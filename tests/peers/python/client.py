@@ -6,9 +6,7 @@ Without --call the steps are lines of standard input. A certificate authority co
 import argparse
 import contextlib
 import datetime
-import glob
 import json
-import os
 import sys
 
 import anyio
@@ -17,16 +15,7 @@ from mcp.client.sse import sse_client
 from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.types import Implementation
-from truth import Ledger, show
-
-
-def child_pid():
-    """The one process that this one has started; the SDK does not tell its number."""
-    for path in glob.glob("/proc/self/task/*/children"):
-        with contextlib.suppress(OSError), open(path) as children:
-            for pid in children.read().split():
-                return int(pid)
-    return None
+from truth import Ledger, child_pid
 
 
 def connected(arguments):
@@ -82,9 +71,7 @@ async def steps(arguments):
 async def main(arguments):
     ledger = Ledger()
     async with connected(arguments) as streams:
-        ledger.server_pid = child_pid() if arguments.stdio else None
-        identity = {"client_pid": os.getpid(), "server_pid": ledger.server_pid}
-        show({"type": "peer", **{name: pid for name, pid in identity.items() if pid}})
+        ledger.meet(child_pid() if arguments.stdio else None)
         async with ledger.watching(*streams[:2]) as (read, write):
             client = Implementation(name="python-client", version="1.0")
             async with ClientSession(read, write, client_info=client) as session:

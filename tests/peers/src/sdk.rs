@@ -14,6 +14,12 @@ pub enum Sdk {
     Node,
     /// `mcp`.
     Python,
+    /// `@modelcontextprotocol/client` and `server`.
+    NodeV2,
+    /// `mcp` from 2.0 on.
+    PythonV2,
+    /// `fastmcp`, on top of `mcp` 2.
+    FastMcp,
 }
 
 /// How client and server talk.
@@ -30,12 +36,19 @@ pub enum Transport {
 }
 
 impl Sdk {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Rust, Self::Node, Self::Python];
+    /// Those that open a session by `initialize`.
+    pub const WITH_SESSIONS: [Self; 3] = [Self::Rust, Self::Node, Self::Python];
+    /// Those that first ask the server what it speaks, and need no session with one that speaks 2026-07-28.
+    pub const MODERN: [Self; 3] = [Self::NodeV2, Self::PythonV2, Self::FastMcp];
 
-    /// Whether the SDK still has this transport.
-    pub fn speaks(self, transport: Transport) -> bool {
-        self != Self::Rust || transport != Transport::Sse
+    /// Whether there are clients for this transport.
+    pub fn asks_over(self, transport: Transport) -> bool {
+        transport != Transport::Sse || self != Self::Rust
+    }
+
+    /// Whether there are servers for it. The second TypeScript SDK has kept the endpoints of 2024 for clients only.
+    pub fn serves_over(self, transport: Transport) -> bool {
+        transport != Transport::Sse || !matches!(self, Self::Rust | Self::NodeV2)
     }
 
     /// A server that prints where it listens, or one for standard input and output.
@@ -80,8 +93,8 @@ impl Sdk {
         match self {
             Self::Rust if transport == Transport::Https => command.arg("--ca").arg(ca),
             Self::Rust => &mut command,
-            Self::Node => command.env("NODE_EXTRA_CA_CERTS", ca),
-            Self::Python => command.env("SSL_CERT_FILE", ca),
+            Self::Node | Self::NodeV2 => command.env("NODE_EXTRA_CA_CERTS", ca),
+            Self::Python | Self::PythonV2 | Self::FastMcp => command.env("SSL_CERT_FILE", ca),
         };
         command
     }
@@ -99,8 +112,19 @@ impl Sdk {
             Self::Rust => Command::new(installed.programs.join(format!("peer-{role}"))),
             Self::Node => script("node".as_ref(), &installed.node.join(format!("{role}.mjs"))),
             Self::Python => script(&installed.python, &sources().join(format!("python/{role}.py"))),
+            Self::NodeV2 => script("node".as_ref(), &installed.node_v2.join(format!("v2_{role}.mjs"))),
+            Self::PythonV2 => v2_script(installed, role),
+            Self::FastMcp => {
+                let mut command = v2_script(installed, role);
+                command.arg("--fastmcp");
+                command
+            }
         }
     }
+}
+
+fn v2_script(installed: &Installed, role: &str) -> Command {
+    script(&installed.python_v2, &sources().join(format!("recorded/v2_{role}.py")))
 }
 
 fn script(interpreter: &Path, script: &Path) -> Command {

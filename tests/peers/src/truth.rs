@@ -79,6 +79,9 @@ pub struct Call {
     /// JSON-RPC id, absent where the SDK does not tell it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<Value>,
+    /// What both had agreed to speak, or the request said it speaks; absent before that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
     /// How it ended, in the observer's words.
     pub outcome: String,
     /// Progress notifications that came before the answer.
@@ -101,6 +104,7 @@ pub struct Ledger {
 
 #[derive(Debug, Default)]
 struct State {
+    negotiated: Option<String>,
     open: BTreeMap<(Direction, String), Open>,
 }
 
@@ -109,6 +113,7 @@ struct Open {
     method: String,
     tool: Option<String>,
     id: Value,
+    revision: Option<String>,
     progress_token: Option<Value>,
     progress: u64,
     started: Instant,
@@ -152,7 +157,10 @@ impl Ledger {
                 return self.end(direction, &message["params"]["requestId"], "cancelled");
             }
             (Some(_), None) => {}
-            (None, Some(id)) => return self.end(direction.reversed(), id, outcome(message)),
+            (None, Some(id)) => {
+                self.agreed(direction.reversed(), id, &message["result"]);
+                return self.end(direction.reversed(), id, outcome(message));
+            }
             (None, None) => {}
         }
         None
@@ -161,16 +169,30 @@ impl Ledger {
     fn opened(&self, direction: Direction, method: &str, id: &Value, message: &Value) {
         let params = &message["params"];
         let tool = (method == "tools/call").then(|| params["name"].as_str().unwrap_or_default().to_owned());
+        let stated = params["_meta"]["io.modelcontextprotocol/protocolVersion"].as_str();
+        let mut state = self.lock();
         let open = Open {
             method: method.to_owned(),
             tool,
             id: id.clone(),
+            revision: stated.map(str::to_owned).or_else(|| state.negotiated.clone()),
             progress_token: params["_meta"].get("progressToken").cloned(),
             progress: 0,
             started: Instant::now(),
             start_unix_ns: unix_ns(),
         };
-        self.lock().open.insert((direction, id.to_string()), open);
+        state.open.insert((direction, id.to_string()), open);
+    }
+
+    /// The answer to `initialize` says what the session speaks.
+    fn agreed(&self, direction: Direction, id: &Value, result: &Value) {
+        let state = &mut *self.lock();
+        let asked = state.open.get_mut(&(direction, id.to_string()));
+        let initialize = asked.filter(|call| call.method == "initialize");
+        if let (Some(call), Some(revision)) = (initialize, result["protocolVersion"].as_str()) {
+            call.revision = Some(revision.to_owned());
+            state.negotiated.clone_from(&call.revision);
+        }
     }
 
     fn progressed(&self, direction: Direction, message: &Value) {
@@ -204,6 +226,7 @@ impl Open {
             method: self.method,
             tool: self.tool,
             id: Some(self.id),
+            revision: self.revision,
             outcome: outcome.to_owned(),
             progress: self.progress,
             duration_ms: self.started.elapsed().as_secs_f64() * 1e3,
@@ -279,6 +302,19 @@ mod tests {
         let cancel = json!({"method":"notifications/cancelled","params":{"requestId":1}});
         assert_eq!(ledger.passed(ClientToServer, &cancel)[0].outcome, "cancelled");
         assert!(ledger.passed(ServerToClient, &json!({"id":1,"result":{}})).is_empty());
+    }
+
+    #[test]
+    fn a_call_has_the_revision_that_was_agreed_or_that_it_states() {
+        let ledger = Ledger::default();
+        ledger.passed(ClientToServer, &json!({"id":1,"method":"initialize","params":{"protocolVersion":"b"}}));
+        let agreed = ledger.passed(ServerToClient, &json!({"id":1,"result":{"protocolVersion":"a"}}));
+        assert_eq!(agreed[0].revision.as_deref(), Some("a"));
+        for (meta, expected) in [(json!({}), "a"), (json!({"io.modelcontextprotocol/protocolVersion":"c"}), "c")] {
+            ledger.passed(ClientToServer, &json!({"id":2,"method":"ping","params":{"_meta":meta}}));
+            let ping = ledger.passed(ServerToClient, &json!({"id":2,"result":{}}));
+            assert_eq!(ping[0].revision.as_deref(), Some(expected));
+        }
     }
 
     #[test]

@@ -36,7 +36,7 @@ fn the_reference_server_answers_every_client() -> Result<()> {
     let mut server = Command::new("node");
     server.arg(modules.join("server-everything/dist/index.js")).arg("stdio");
     let steps = [r#"{"tool":"echo","arguments":{"message":"hi"},"repeat":3}"#.to_owned()];
-    for client in Sdk::ALL {
+    for client in Sdk::WITH_SESSIONS {
         let calls = Running::start(&mut client.stdio_client(&installed, &steps, &server))?.calls()?;
         let echoes = calls.iter().filter(|call| call.tool.as_deref() == Some("echo"));
         ensure!(echoes.filter(|call| call.outcome == "ok").count() == 3, "{client:?}: {calls:?}");
@@ -46,8 +46,8 @@ fn the_reference_server_answers_every_client() -> Result<()> {
 
 fn each_pair(transport: Transport) -> Result<()> {
     let (installed, tls) = prepared(transport)?;
-    for server in Sdk::ALL.into_iter().filter(|sdk| sdk.speaks(transport)) {
-        for client in Sdk::ALL.into_iter().filter(|sdk| sdk.speaks(transport)) {
+    for server in Sdk::WITH_SESSIONS.into_iter().filter(|sdk| sdk.serves_over(transport)) {
+        for client in Sdk::WITH_SESSIONS.into_iter().filter(|sdk| sdk.asks_over(transport)) {
             let pair = || format!("{client:?} client, {server:?} server, {transport:?}");
             let calls = talk(&installed, &tls, transport, server, client).with_context(pair)?;
             check(&calls).with_context(pair)?;

@@ -58,7 +58,8 @@ fn a_stateless_call_has_no_session() {
 
 #[test]
 fn an_error_without_an_id_belongs_to_its_exchange() {
-    for id in [",\"id\":null", ""] {
+    // The last is what the first Python SDK has in place of an id.
+    for id in [",\"id\":null", "", ",\"id\":\"server-error\""] {
         let mut host = Host::new();
         connect(&mut host, 1, 2, 4000);
         let error = format!("{{\"jsonrpc\":\"2.0\",\"error\":{{\"code\":-32700,\"message\":\"m\"}}{id}}}");
@@ -70,6 +71,15 @@ fn an_error_without_an_id_belongs_to_its_exchange() {
         assert_eq!(host.outcomes(), [("tools/call", Outcome::RpcError)]);
         assert_eq!(host.calls()[0].error_code, Some(-32700));
     }
+}
+
+#[test]
+fn an_error_that_comes_with_success_ends_only_what_has_its_id() {
+    let mut host = Host::new();
+    connect(&mut host, 1, 2, 4000);
+    let error = r#"{"jsonrpc":"2.0","id":2,"error":{"code":-32603,"message":"m"}}"#;
+    exchange(&mut host, &post(&call(1, "t"), ""), &reply(error, ""));
+    assert_eq!(host.outcomes(), []);
 }
 
 #[test]

@@ -77,6 +77,8 @@ pub struct Connection {
     pub holes: (u64, u64),
     /// The HTTP session that was last named on it.
     pub session: Option<u64>,
+    /// Hash of the address that last accepted a request without an answer: answers come on an event stream of 2024.
+    pub accepts: Option<u64>,
     /// It began as HTTP, and carries messages in this way.
     pub upgraded: Option<Transport>,
     /// When its MCP session began.
@@ -124,6 +126,12 @@ impl Way {
         self.reader.get_or_insert_with(|| Box::new(Reader::new(limits, payloads)))
     }
 
+    /// Whether nothing of it is missing, as far as is known: all that was sent was read, or nothing was seen at all.
+    pub fn is_all_read(&self) -> bool {
+        let is_read = self.reader.is_some() || self.flow.is_new();
+        is_read && self.ids.are_all() && !self.flow.has_unread()
+    }
+
     /// Forgets what was being read.
     pub fn restart(&mut self) {
         if let Some(reader) = &mut self.reader {
@@ -155,6 +163,7 @@ impl Connection {
             is_read_inside_tls: [false; 2],
             holes: (0, 0),
             session: None,
+            accepts: None,
             upgraded: None,
             session_since: None,
             session_over: None,

@@ -3,6 +3,7 @@
 
 use super::Pipeline;
 use super::observation::{Outcome, Transport};
+use super::pairing::scope::hash;
 use super::pairing::{CallId, outcome};
 use super::reader::Envelope;
 use super::reassembly::Mark;
@@ -10,6 +11,7 @@ use super::reassembly::twin::{ConnectionId, End, Medium};
 use super::time::Timestamp;
 use super::transport::streamable_http::Exchange;
 use super::transport::{Carrier, Field, Protocol};
+use super::unseen_endpoint::may_be_of_2024;
 
 impl Pipeline {
     /// The response whose last byte came towards `to` is over.
@@ -73,6 +75,9 @@ impl Pipeline {
             && let Some(open) = self.calls.call_mut(call)
         {
             open.transport = Transport::HttpSse; // no other accepts a request
+            if let Some(connection) = self.connections.value_mut(&open.connection) {
+                connection.accepts = Some(hash(&exchange.request.target));
+            }
         }
         let (until, outcome) = match exchange.session {
             _ if modern => (at, Outcome::Cancelled),
@@ -168,16 +173,25 @@ impl Pipeline {
     /// Bytes towards `to` were skipped on purpose. Where these were requests, the open exchanges are over; where
     /// responses, the next one is that of the newest request.
     pub(super) fn restart_exchanges(&mut self, id: ConnectionId, to: End) {
-        let Some(connection) = self.connections.value(&id) else { return };
-        self.give_exchanges_up(id, usize::from(connection.client == Some(to)));
+        let answered_unseen = self.is_answered_in_the_hole(id, to);
+        let Some(connection) = self.connections.value_mut(&id) else { return };
+        let are_responses = connection.client == Some(to);
+        if let Some(exchange) = connection.exchanges.answering() {
+            exchange.answered_unseen |= answered_unseen && are_responses;
+        }
+        connection.misaligned |= are_responses && connection.exchanges.selected().is_none();
+        self.give_exchanges_up(id, usize::from(are_responses));
     }
 
-    /// All but the newest `keep` exchanges end without a response.
+    /// All but the newest `keep` exchanges end, and their responses were not seen: these may have accepted what is
+    /// answered on an event stream.
     pub(super) fn give_exchanges_up(&mut self, id: ConnectionId, keep: usize) {
         let Some(connection) = self.connections.value_mut(&id) else { return };
         let exchanges: Vec<_> = connection.exchanges.drop_all_but(keep).collect();
         for exchange in exchanges {
-            self.abandon_exchange(id, &exchange, self.now);
+            let waits = exchange.session.is_none() && may_be_of_2024(&exchange.request);
+            let until = if waits { self.now.after(self.settings.limits.resume_for) } else { self.now };
+            self.abandon_exchange(id, &exchange, until);
         }
     }
 }

@@ -88,10 +88,10 @@ impl Pipeline {
 
     pub(super) fn take_response_head(&mut self, id: ConnectionId, to: End, head: Box<ResponseHead>) {
         if self.connections.value_mut(&id).is_some_and(|it| std::mem::take(&mut it.misaligned)) {
-            self.restart_exchanges(id, to);
-            if self.may_miss_the_newest_request(id, to.other()) {
-                self.give_exchanges_up(id, 0);
-            }
+            let newest = self.connections.value(&id).and_then(|it| it.exchanges.iter().last());
+            let is_anothers = newest.is_some_and(|newest| newest.answered_unseen)
+                || self.may_miss_the_newest_request(id, to.other());
+            self.give_exchanges_up(id, usize::from(!is_anothers));
         }
         let session = head.fields.value(Field::SessionId).map(str::to_owned);
         let Some(connection) = self.connections.value(&id) else { return };
@@ -141,14 +141,22 @@ impl Pipeline {
         session.map_or(Transport::StreamableHttp, |session| session.transport)
     }
 
-    /// How a call travelled: what a server asked on an event stream whose session was found later went as that does.
+    /// How a call travelled: what a server asked on an event stream whose session was found later went as that does,
+    /// and what was posted to an address that only accepts was answered on one, though its own response was lost.
     pub(super) fn transport_of(&self, open: &OpenCall) -> Transport {
-        let is_of_stream = open.session.is_none()
-            && open.direction == CallDirection::ServerToClient
-            && open.transport == Transport::StreamableHttp;
-        let connection = self.connections.value(&open.connection).filter(|_| is_of_stream);
-        let session = connection.and_then(|connection| connection.session);
-        session.map_or(open.transport, |session| self.http_transport(Some(session)))
+        let is_open = open.session.is_none() && open.transport == Transport::StreamableHttp;
+        let Some(connection) = self.connections.value(&open.connection).filter(|_| is_open) else {
+            return open.transport;
+        };
+        match (open.direction, connection.session, &open.posted_to) {
+            (CallDirection::ServerToClient, Some(session), _) => self.http_transport(Some(session)),
+            (CallDirection::ClientToServer, _, Some(head))
+                if connection.accepts == Some(hash(&head.target)) =>
+            {
+                Transport::HttpSse
+            }
+            _ => open.transport,
+        }
     }
 
     /// A message in the body of a request, towards the server at `to`.
@@ -205,8 +213,12 @@ impl Pipeline {
                     .flatten()
                     .flat_map(|(scope, by)| super::lines::keys(scope, by, &call))
                     .collect();
-                if let Some(session) = session.and_then(|session| self.sessions.value_mut(&session)) {
-                    session.client_ids.note(&call.id);
+                match session.and_then(|session| self.sessions.value_mut(&session)) {
+                    Some(session) => session.client_ids.note(&call.id),
+                    None => {
+                        let connection = self.connections.value_mut(&id);
+                        connection.into_iter().for_each(|it| it.way_mut(to).ids.note(&call.id));
+                    }
                 }
                 self.register(call);
                 self.hear_request(id, session, &message);
@@ -286,8 +298,8 @@ impl Pipeline {
                 };
                 let answer = Answer { connection: id, to, envelope, message: &message };
                 let adopted = match (call, &message.id, &envelope.carrier) {
-                    (None, MessageId::Id(answer_id), Carrier::SseEvent { .. }) if session.is_none() => {
-                        self.adopt_answer(id, to, answer_id)
+                    (None, MessageId::Id(answer_id), Carrier::SseEvent { .. }) => {
+                        self.adopt_answer(id, to, envelope, answer_id)
                     }
                     _ => None,
                 };

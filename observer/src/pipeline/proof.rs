@@ -14,7 +14,8 @@
 //! * **An id proves a pair only as long as it cannot have been used twice**, see [`Ids`](super::pairing::ids::Ids).
 //!   Where it can, an answer is nobody's if a request may have been lost since, or the request's own answer, or if the
 //!   request was taken back and the answer is not known to have been sent before.
-//! * **A response behind a hole belongs to the newest request**, if no newer one can have been lost.
+//! * **A response behind a hole belongs to the newest request**, if no newer one can have been lost, and unless it was
+//!   the only one that can have been answered in the hole.
 //! * **What is concluded from an absence holds only where nothing is missing**: the only open call is the one that is
 //!   meant, the only wire the one that is answered, only if no other can have been lost.
 
@@ -26,6 +27,7 @@ use super::pairing::{CallId, OpenCall};
 use super::reader::Envelope;
 use super::reassembly::Mark;
 use super::reassembly::twin::{ConnectionId, End};
+use super::transport::Field;
 
 impl Pipeline {
     /// Whether an answer on lines, towards `to`, can be that of `call`, whose id it has.
@@ -80,6 +82,17 @@ impl Pipeline {
         let way = connection.way(server);
         let newest = connection.exchanges.iter().last().and_then(|exchange| exchange.request.first_byte);
         way.flow.has_unread() || newest.is_some_and(|newest| way.ids.are_torn_behind(newest.position))
+    }
+
+    /// Whether the response to the one open request has begun in the hole, towards `to`, that was just found: all
+    /// others were answered. That the hole only announced a response is as good as excluded.
+    pub(super) fn is_answered_in_the_hole(&self, id: ConnectionId, to: End) -> bool {
+        let Some(connection) = self.connections.value(&id) else { return false };
+        let mut open = connection.exchanges.iter();
+        let (Some(only), None) = (open.next(), open.next()) else { return false };
+        let asked = only.request.first_byte.filter(|_| only.request.fields.value(Field::Expect).is_none());
+        connection.way(to.other()).is_all_read()
+            && asked.is_some_and(|asked| connection.way(to).ids.are_torn_since(asked.at))
     }
 
     /// Bytes towards `to` are missing: messages may have been in them, also of the connection's HTTP session.

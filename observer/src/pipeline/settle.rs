@@ -173,8 +173,7 @@ fn merge(one: Call, other: Call) -> Call {
             && (half.client_duration.is_some() || half.server_duration.is_some())
     };
     let has_concluded_times = is_concluded(&first) || is_concluded(&second);
-    let certainty =
-        if has_concluded_times { Certainty::Inferred } else { first.certainty.min(second.certainty) };
+    let certainty = if has_concluded_times { Certainty::Inferred } else { surer.certainty };
     Call {
         at: first.at.min(second.at),
         outcome,
@@ -257,6 +256,16 @@ mod tests {
             assert_eq!(merged.outcome, outcome);
             let is_concluded = [one, other].iter().any(|half| half.certainty == Certainty::Inferred);
             assert_eq!(merged.certainty == Certainty::Inferred, is_concluded);
+        }
+    }
+
+    #[test]
+    fn a_whole_request_makes_no_answer_whole() {
+        let unanswered = Call { outcome: Outcome::Abandoned, client_duration: None, ..call() };
+        for certainty in [Certainty::TimesOnly, Certainty::Inferred] {
+            let torn = Call { certainty, client_duration: None, server_duration: None, ..call() };
+            assert_eq!(merge(unanswered.clone(), torn.clone()).certainty, certainty);
+            assert_eq!(merge(torn, unanswered.clone()).certainty, certainty);
         }
     }
 

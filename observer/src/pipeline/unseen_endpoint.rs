@@ -8,26 +8,41 @@ use super::connection::Label;
 use super::jsonrpc::Id;
 use super::pairing::CallId;
 use super::pairing::scope::hash;
+use super::reader::Envelope;
 use super::reassembly::twin::{ConnectionId, End, Medium};
 use super::transport::{Field, RequestHead, Transport};
 
 impl Pipeline {
-    /// The call that an answer on the event stream `id` ends, if its stream has no known address. `to` is the client.
-    pub(super) fn adopt_answer(&mut self, id: ConnectionId, to: End, answer_id: &Id) -> Option<CallId> {
+    /// The call that an answer on the event stream `id` ends, if it was posted before its address was known to belong to
+    /// the stream. `to` is the client.
+    pub(super) fn adopt_answer(
+        &mut self,
+        id: ConnectionId,
+        to: End,
+        answer: &Envelope,
+        answer_id: &Id,
+    ) -> Option<CallId> {
         let stream = self.connections.value(&id)?;
         let exchange = stream.exchanges.front();
-        if exchange.is_some_and(|exchange| exchange.session.is_some() || &*exchange.request.method != "GET") {
+        // A response to what was asked in a hole may be one to a post.
+        let is_shared = match exchange {
+            Some(exchange) => &*exchange.request.method == "GET",
+            None => stream.way(to.other()).is_all_read(),
+        };
+        if !is_shared {
             return None;
         }
+        let known = exchange.and_then(|exchange| exchange.session);
         // Streams of HTTP/2 are on one connection.
         let own = stream.exchanges.selected().map(|_| id);
         let mut meant = self
             .of_same_parties(id, to)
             .into_iter()
             .chain(own)
-            .filter_map(|connection| self.posted_call(connection, answer_id));
+            .flat_map(|connection| self.posted_calls(connection, answer_id))
+            .filter(|(_, session)| known.is_none_or(|known| known == *session));
         let (call, session) = meant.next()?;
-        if meant.next().is_some() {
+        if meant.next().is_some() || !self.may_answer(id, to, answer, call) {
             return None;
         }
         let target = self.calls.call(call)?.posted_to.as_ref().map(|head| head.target.clone());
@@ -83,17 +98,18 @@ impl Pipeline {
         all.take(MOST_CONNECTIONS).filter(same).collect()
     }
 
-    /// The open call with this id that was posted on `connection` to an address of its own session.
-    fn posted_call(&self, id: ConnectionId, answer_id: &Id) -> Option<(CallId, u64)> {
-        let connection = self.connections.value(&id)?;
-        let server = connection.client?.other();
-        connection.calls.iter().copied().find_map(|call| {
-            let open = self.calls.call(call)?;
-            let posted =
-                open.posted_to.as_deref().filter(|_| open.id == *answer_id && open.session.is_none())?;
+    /// The open calls with this id that were posted on `connection` to an address of their own session.
+    fn posted_calls(&self, id: ConnectionId, answer_id: &Id) -> Vec<(CallId, u64)> {
+        let Some(connection) = self.connections.value(&id) else { return Vec::new() };
+        let Some(server) = connection.client.map(End::other) else { return Vec::new() };
+        let posted = |call: &CallId| {
+            let open =
+                self.calls.call(*call).filter(|open| open.id == *answer_id && open.session.is_none())?;
+            let posted = open.posted_to.as_deref()?;
             let key = self.server_key(id, server, posted);
-            Some((call, hash(&(key, &*posted.target, "endpoint"))))
-        })
+            Some((*call, hash(&(key, &*posted.target, "endpoint"))))
+        };
+        connection.calls.iter().filter_map(posted).collect()
     }
 }
 

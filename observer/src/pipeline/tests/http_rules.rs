@@ -125,6 +125,28 @@ fn r8_what_is_only_accepted_is_answered_on_an_event_stream() {
     assert_eq!(host.calls()[0].transport, Transport::HttpSse);
 }
 
+/// A response that may have accepted the request was lost: the answer is waited for on an event stream.
+#[test]
+fn r8_a_lost_response_may_have_accepted() {
+    for lost in [1, 2] {
+        let mut host = two_connections();
+        for id in 1..4 {
+            host.ask_on_second(&post_to("/message?sessionId=s1", &call(id, "t")));
+            if id == lost {
+                host.sent(SERVER, 4, ACCEPTED);
+                host.lost(3, Direction::Received, ACCEPTED.len() as u64);
+            } else {
+                host.answer_on_second(ACCEPTED);
+            }
+        }
+        host.pass(Duration::from_secs(30));
+        assert_eq!(host.outcomes(), [], "it may still come");
+        host.pass(Duration::from_secs(31));
+        let ends: Vec<_> = host.calls().iter().map(|call| (call.outcome, call.transport)).collect();
+        assert_eq!(ends, [(Outcome::Abandoned, Transport::HttpSse); 3], "the others were accepted there");
+    }
+}
+
 #[test]
 fn r8_the_answer_may_overtake_the_accepted() {
     let mut host = two_connections();
@@ -133,6 +155,21 @@ fn r8_the_answer_may_overtake_the_accepted() {
     host.answer(format!("{:x}\r\n{text}\r\n", text.len()));
     host.answer_on_second(ACCEPTED);
     assert_eq!(host.outcomes(), [("tools/call", Outcome::Ok)]);
+}
+
+#[test]
+fn r8_of_several_calls_each_finds_its_answer_on_a_stream_that_was_open_before() {
+    let mut host = two_connections();
+    for id in 1..4 {
+        host.ask_on_second(&post_to("/message?sessionId=s1", &call(id, "t")));
+        host.answer_on_second(ACCEPTED);
+    }
+    for id in [2, 1, 3] {
+        let text = event(&result(id));
+        host.answer(format!("{:x}\r\n{text}\r\n", text.len()));
+    }
+    assert_eq!(host.outcomes(), [("tools/call", Outcome::Ok); 3]);
+    assert_eq!(host.unanswerable(), 0);
 }
 
 #[test]

@@ -125,17 +125,23 @@ fn a_text_whose_end_did_not_come_has_no_time() {
 
 #[test]
 fn a_connection_whose_first_response_was_lost_goes_on_with_the_second() {
-    let mut host = Host::new();
-    connect(&mut host, 1, 2, 4000);
-    host.ask(post(&call(1, "first"), ""));
-    let lost = reply(&result(1), "");
-    host.moved(SERVER, 2, Direction::Sent, lost.len(), b"");
-    host.lost(1, Direction::Received, lost.len() as u64);
-    host.ask(post(&call(2, "second"), ""));
-    host.answer("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n");
-    let ended: Vec<_> = host.calls().iter().map(|call| (tool(call), call.outcome)).collect();
-    assert!(ended.contains(&(Some("second"), Outcome::HttpError)), "{ended:?}");
-    assert!(!ended.contains(&(Some("first"), Outcome::HttpError)), "{ended:?}");
+    for is_sent_unseen in [false, true] {
+        let mut host = Host::new();
+        connect(&mut host, 1, 2, 4000);
+        host.ask(post(&call(1, "first"), ""));
+        let lost = reply(&result(1), "");
+        if is_sent_unseen {
+            host.lost(2, Direction::Sent, lost.len() as u64);
+        } else {
+            host.moved(SERVER, 2, Direction::Sent, lost.len(), b"");
+        }
+        host.lost(1, Direction::Received, lost.len() as u64);
+        host.ask(post(&call(2, "second"), ""));
+        host.answer("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n");
+        let ended: Vec<_> = host.calls().iter().map(|call| (tool(call), call.outcome)).collect();
+        assert!(ended.contains(&(Some("second"), Outcome::HttpError)), "{ended:?}");
+        assert!(!ended.contains(&(Some("first"), Outcome::HttpError)), "{ended:?}");
+    }
 }
 
 #[test]

@@ -90,6 +90,38 @@ fn a_response_behind_a_hole_answers_no_older_request_than_the_newest() {
     }
 }
 
+/// Of the second request and of how the first was answered nothing was recorded at the other end either.
+#[test]
+fn a_request_that_was_answered_in_a_hole_is_not_answered_again() {
+    let mut host = Host::new();
+    connect(&mut host, 1, 2, 4000);
+    host.ask(post(&call(1, "first"), ""));
+    let response = reply(&result(1), "");
+    host.lost(2, Direction::Sent, response.len() as u64);
+    host.lost(1, Direction::Received, 50);
+    host.received(CLIENT, 1, &response[50..]);
+    let second = post(&call(1, "second"), "").len() as u64;
+    host.lost(1, Direction::Sent, second);
+    host.lost(2, Direction::Received, second);
+    host.answer(response);
+    assert_eq!(answered(&host), [""; 0]);
+}
+
+#[test]
+fn what_was_in_a_hole_may_have_been_the_leave_to_go_on() {
+    let mut host = Host::new();
+    connect(&mut host, 1, 2, 4000);
+    let request = post(&call(1, "t"), "Expect: 100-continue\r\n");
+    let (head, body) = request.split_at(request.find("\r\n\r\n").unwrap() + 4);
+    host.ask(head);
+    let leave = "HTTP/1.1 100 Continue\r\n\r\n";
+    host.sent(SERVER, 2, leave);
+    host.lost(1, Direction::Received, leave.len() as u64);
+    host.ask(body);
+    host.answer(reply(&result(1), ""));
+    assert_eq!(answered(&host), ["t"]);
+}
+
 #[test]
 fn an_event_that_began_before_the_request_is_anothers() {
     let session = "Mcp-Session-Id: abc\r\n";
@@ -103,6 +135,51 @@ fn an_event_that_began_before_the_request_is_anothers() {
     host.carry((SERVER, CLIENT), (4, 3), format!("{head}{first}").as_bytes());
     host.ask(post(&call(7, "later"), session));
     host.carry((SERVER, CLIENT), (4, 3), rest.as_bytes());
+    assert_eq!(host.outcomes(), []);
+}
+
+/// The event stream of 2024 was not seen to begin, and the first answer on it was lost.
+#[test]
+fn an_answer_on_a_stream_that_was_joined_is_not_that_of_an_earlier_request() {
+    for is_asked_unseen in [false, true] {
+        let mut host = Host::new();
+        connect(&mut host, 1, 2, 4000);
+        connect(&mut host, 3, 4, 4001);
+        let answer = format!("data: {}\n\n", result(7).trim_end());
+        let answer = format!("{:x}\r\n{answer}\r\n", answer.len());
+        let accepted = "HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n";
+        let ask = |tool| post(&call(7, tool), "").replacen("/mcp", "/message?s=1", 1);
+        host.ask(ask("answered unseen"));
+        host.answer(accepted);
+        host.sent(SERVER, 4, &answer);
+        host.lost(3, Direction::Received, answer.len() as u64);
+        if is_asked_unseen {
+            host.sent(CLIENT, 1, &ask("asked unseen"));
+            host.lost(2, Direction::Received, ask("asked unseen").len() as u64);
+        } else {
+            host.ask(ask("asked again"));
+        }
+        host.answer(accepted);
+        host.carry((SERVER, CLIENT), (4, 3), answer.as_bytes());
+        assert_eq!(answered(&host), [""; 0], "{is_asked_unseen}");
+    }
+}
+
+#[test]
+fn an_event_stream_whose_request_is_in_a_hole_may_be_the_response_to_a_post() {
+    let mut host = Host::new();
+    connect(&mut host, 1, 2, 4000);
+    connect(&mut host, 3, 4, 4001);
+    host.ask(post(&call(7, "of 2024"), "").replacen("/mcp", "/message?s=1", 1));
+    host.answer("HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n");
+    let other = post(&call(7, "in a hole"), "Mcp-Session-Id: abc\r\n");
+    host.sent(CLIENT, 3, &other);
+    host.received(SERVER, 4, &other[..90]);
+    host.lost(4, Direction::Received, other.len() as u64 - 90);
+    let event = format!("data: {}\n\n", result(7).trim_end());
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n";
+    let response = format!("{head}Content-Length: {}\r\n\r\n{event}", event.len());
+    host.carry((SERVER, CLIENT), (4, 3), response.as_bytes());
     assert_eq!(host.outcomes(), []);
 }
 
@@ -183,4 +260,25 @@ fn the_end_of_an_unknown_connection_ends_no_call_of_another() {
     host.event(CLIENT, EventBody::StreamClosed { stream: StreamId(3) });
     host.answer(reply(&result(1), ""));
     assert_eq!(host.outcomes(), [("tools/call", Outcome::Ok)]);
+}
+
+/// A connection that was not read on, until it turned out to carry MCP.
+#[test]
+fn behind_what_was_passed_over_a_response_is_that_of_the_newest_request() {
+    let mut host = Host::new();
+    connect(&mut host, 1, 2, 4000);
+    host.ask("GET / HTTP/1.1\r\nHost: localhost:80\r\nAccept: text/html\r\n\r\n");
+    assert_eq!(host.pipeline.next_verdict().map(|(_, verdict)| verdict), Some(Verdict::Ignore));
+    host.answer("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    let session = "Mcp-Session-Id: abc\r\n";
+    host.ask(post(&call(1, "answered unseen"), session));
+    let response = reply(&result(1), "");
+    host.sent(SERVER, 2, &response);
+    host.lost(1, Direction::Received, 50);
+    host.received(CLIENT, 1, &response[50..]);
+    for tool in ["second", "third"] {
+        host.ask(post(&call(1, tool), session));
+        host.answer(reply(&result(1), ""));
+    }
+    assert_eq!(answered(&host), ["second", "third"]);
 }

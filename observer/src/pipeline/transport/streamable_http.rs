@@ -24,6 +24,8 @@ pub struct Exchange {
     pub stream: Option<u32>,
     /// Whether a message of JSON-RPC was posted in it.
     pub has_message: bool,
+    /// Whether its response began in a hole, and what comes behind that is another's.
+    pub answered_unseen: bool,
     /// Whether it was told how the request was let in.
     pub auth_told: bool,
     /// Its room, if there are more on its connection than usual.
@@ -85,6 +87,7 @@ impl Exchanges {
             session: None,
             stream,
             has_message: false,
+            answered_unseen: false,
             auth_told: false,
             _room: room,
         });

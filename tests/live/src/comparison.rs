@@ -18,7 +18,7 @@ pub struct Observed {
     pub tool: Option<String>,
     /// JSON-RPC id.
     pub id: Value,
-    /// Revision of the protocol.
+    /// Revision of the protocol, absent where the session began unseen and the request does not say it.
     pub revision: Option<String>,
     /// How it ended.
     pub outcome: String,
@@ -172,7 +172,7 @@ fn wrong(made: &Call, seen: &Observed) -> Option<String> {
     let plausible = |duration: f64| (0.0..=longest).contains(&duration);
     let what = if seen.client.pid.is_some_and(|pid| pid != made.client_pid) {
         "client.pid"
-    } else if made.revision.is_some() && seen.revision != made.revision {
+    } else if made.revision.is_some() && seen.revision.is_some() && seen.revision != made.revision {
         "revision"
     } else if seen.progress != made.progress {
         "progress"

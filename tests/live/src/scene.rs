@@ -106,10 +106,13 @@ impl Scene {
         Ok(client_pid)
     }
 
-    /// Adds what a server logged of its calls, all of which this client made. What a call took is the client's to say.
+    /// Adds what a server logged of its calls, all of which this client made. What a call took, and what its
+    /// headers say that it speaks, is the client's to say.
     pub fn add_log(&mut self, lines: &[Line], client_pid: u32, label: &str) {
         let as_seen_by_the_client = |line: &Line| match line {
-            Line::Call(call) => Line::Call(Call { client_pid, duration_ms: f64::INFINITY, ..call.clone() }),
+            Line::Call(call) => {
+                Line::Call(Call { client_pid, revision: None, duration_ms: f64::INFINITY, ..call.clone() })
+            }
             other => other.clone(),
         };
         let lines: Vec<Line> = lines.iter().map(as_seen_by_the_client).collect();

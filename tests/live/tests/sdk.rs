@@ -102,6 +102,6 @@ fn check_revision(call: &Observed, modern: &BTreeSet<u32>) -> Result<()> {
     let expected =
         call.client.pid.is_some_and(|pid| modern.contains(&pid)) || call.method == "server/discover";
     let is_modern = call.revision.as_deref() == Some("2026-07-28");
-    ensure!(is_modern == expected, "expected 2026-07-28: {expected}: {call:?}");
+    ensure!(is_modern == expected && call.revision.is_some(), "expected 2026-07-28: {expected}: {call:?}");
     Ok(())
 }

@@ -28,7 +28,7 @@ impl Pipeline {
         self.notice_span_export(id, to.other(), &head);
         let session = self.session_of(id, to, &head);
         if let (Some(session), Some(name)) = (session, head.fields.value(Field::SessionId)) {
-            self.meet_session(session, Transport::StreamableHttp, hash(&name));
+            self.meet_session(session, Transport::StreamableHttp, name);
         }
         let multiplexed = self.connections.value(&id).is_some_and(|c| c.exchanges.selected().is_some());
         let may_be_mcp = may_be_mcp(&head);
@@ -113,7 +113,7 @@ impl Pipeline {
         if let (Some(key), Some(name)) = (key, session) {
             let session = hash(&(key, name.as_str()));
             exchange.session = Some(session);
-            self.meet_session(session, Transport::StreamableHttp, hash(&name.as_str()));
+            self.meet_session(session, Transport::StreamableHttp, &name);
         }
         self.note_response(id);
     }
@@ -127,7 +127,7 @@ impl Pipeline {
         let target = endpoint_target(text, &exchange.request.target);
         let key = self.server_key(id, server, &exchange.request);
         let session = hash(&(key, target.as_str(), "endpoint"));
-        self.meet_session(session, Transport::HttpSse, hash(&target));
+        self.meet_session(session, Transport::HttpSse, &target);
         let Some(connection) = self.connections.value_mut(&id) else { return };
         connection.session = Some(session);
         if let Some(exchange) = connection.exchanges.answering() {

@@ -10,6 +10,7 @@ use super::health::Stage;
 use super::mcp::session::{Declared, Parties};
 use super::observation::{Observation, Peer, Session, Transport};
 use super::pairing::CallId;
+use super::pairing::scope::shared_hash;
 use super::reassembly::stdio_pair::Wire;
 use super::reassembly::twin::{ConnectionId, End};
 use super::{HttpSession, Pipeline};
@@ -36,15 +37,15 @@ impl Pipeline {
         }
     }
 
-    /// A session was named, by its id or its address, of which `shown` is a hash.
-    pub(super) fn meet_session(&mut self, session: u64, transport: Transport, shown: u64) {
+    /// A session was named, by its id or its address.
+    pub(super) fn meet_session(&mut self, session: u64, transport: Transport, name: &str) {
         if self.sessions.value(&session).is_none() {
             let [client_ids, server_ids] = Default::default();
             let new = HttpSession {
                 parties: Parties::default(),
                 transport,
                 since: self.now,
-                shown,
+                shown: shared_hash(name),
                 started: false,
                 client_ids,
                 server_ids,

@@ -46,7 +46,7 @@ impl Pipeline {
             return None;
         }
         let target = self.calls.call(call)?.posted_to.as_ref().map(|head| head.target.clone());
-        self.meet_session(session, Transport::HttpSse, hash(&target?));
+        self.meet_session(session, Transport::HttpSse, &target?);
         if let Some(open) = self.calls.call_mut(call) {
             open.transport = Transport::HttpSse;
             open.session = Some(session);

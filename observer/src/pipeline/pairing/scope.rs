@@ -53,6 +53,11 @@ impl CallKey {
     }
 }
 
+/// A hash that is the same in every run and on every host, to be shown in place of a name.
+pub fn shared_hash(name: &str) -> u64 {
+    rustc_hash::FxBuildHasher.hash_one(name)
+}
+
 /// A hash that stands for what it is of. Whoever writes ids and names does not know the key, and so cannot make two that
 /// are taken for one.
 pub fn hash(value: &impl Hash) -> u64 {

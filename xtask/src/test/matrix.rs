@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
@@ -17,19 +15,17 @@ use crate::{process, setup, workspace};
 
 /// A guest runs its part in some minutes; this is for a machine under heavy load.
 const LIMIT: Duration = Duration::from_secs(1800);
-/// Guests that run beside each other: each waits for its own steps much of the time.
-const AT_ONCE: usize = 2;
 
 /// Runs the chosen kernels and modes. Everything is built out here.
 pub fn run(arguments: &Arguments) -> Result<Tally> {
     setup::for_tests()?;
     let programs = Programs::build()?;
     process::run(workspace::cargo().args(["build", "--package", "kernel-tests", "--bins"]))?;
-    let kernels = arguments.guests.kernels()?;
-    for kernel in &kernels {
-        vm::provide(kernel)?;
+    let mut rows = Vec::new();
+    for kernel in arguments.guests.kernels()? {
+        let modes: Vec<_> = kernel.modes.iter().copied().filter(|mode| arguments.wants(mode)).collect();
+        rows.extend(boot(kernel, &modes, &programs)?);
     }
-    let rows = boot_all(&kernels, |mode| arguments.wants(mode), &programs)?;
     ensure!(!rows.is_empty(), "no kernel has this mode");
     show(&rows);
     Ok(rows.iter().map(Row::tally).fold(Tally::default(), |mut sum, row| {
@@ -63,27 +59,6 @@ impl Row {
     }
 }
 
-/// Boots all kernels, some at once; the rows are in the order of the kernels.
-fn boot_all(
-    kernels: &[&'static Kernel],
-    wants: impl Fn(&str) -> bool + Sync,
-    programs: &Programs,
-) -> Result<Vec<Row>> {
-    let (waiting, done) = (Mutex::new(kernels.iter().enumerate()), Mutex::new(BTreeMap::new()));
-    let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
-    let boot_next = || {
-        while let Some((place, kernel)) = next() {
-            let modes: Vec<_> = kernel.modes.iter().copied().filter(|mode| wants(mode)).collect();
-            let rows = boot(kernel, &modes, programs);
-            done.lock().unwrap_or_else(PoisonError::into_inner).insert(place, rows);
-        }
-    };
-    thread::scope(|scope| (0..AT_ONCE).for_each(|_| drop(scope.spawn(boot_next))));
-    let done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let rows: Vec<Vec<Row>> = done.into_values().collect::<Result<_>>()?;
-    Ok(rows.into_iter().flatten().collect())
-}
-
 /// Boots a kernel once, for all its modes.
 fn boot(kernel: &'static Kernel, modes: &[&'static str], programs: &Programs) -> Result<Vec<Row>> {
     if modes.is_empty() {
@@ -96,7 +71,7 @@ fn boot(kernel: &'static Kernel, modes: &[&'static str], programs: &Programs) ->
     command.extend(kernel.modes.first().map(|best| format!("--best={best}")));
     let (began, mut ends) = (Instant::now(), BTreeMap::new());
     let guest = vm::run_in(kernel, &command, LIMIT, |line| {
-        println!("{}: {line}", kernel.name);
+        println!("{line}");
         if let Some(end) = Ended::read(line) {
             ends.insert((end.mode, end.step), (end.well, end.seconds));
         }

@@ -28,15 +28,8 @@ const LOST: [&str; 7] = [
 ];
 
 /// Boots the kernel of `files`, runs `command` and returns its exit code. `shown` is given each line of the console.
-/// Guests with other names may run at the same time.
-pub fn run(
-    name: &str,
-    files: &Files,
-    command: &[String],
-    limit: Duration,
-    shown: impl FnMut(&str),
-) -> Result<i32> {
-    let share = workspace::target()?.join(format!("vm/run-{}-{name}", std::process::id()));
+pub fn run(files: &Files, command: &[String], limit: Duration, shown: impl FnMut(&str)) -> Result<i32> {
+    let share = workspace::target()?.join(format!("vm/run-{}", std::process::id()));
     std::fs::create_dir_all(&share)?;
     let code = boot(files, &share, command, limit, shown);
     std::fs::remove_dir_all(&share)?;

@@ -110,7 +110,9 @@ impl Choice {
 /// Sets up, or runs a command on each chosen kernel and stops at the first that fails.
 pub fn run(arguments: &Arguments) -> Result<()> {
     match arguments {
-        Arguments::Setup { choice } => choice.kernels()?.into_iter().try_for_each(provide),
+        Arguments::Setup { choice } => {
+            choice.kernels()?.into_iter().try_for_each(|kernel| prepare(kernel).map(drop))
+        }
         Arguments::Run { choice, limit, command } => {
             for kernel in choice.kernels()? {
                 let code = run_in(kernel, command, Duration::from_secs(*limit), |line| println!("{line}"))?;
@@ -124,17 +126,11 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
 }
 
-/// Fetches what a guest with this kernel needs, if it is not there.
-pub fn provide(kernel: &Kernel) -> Result<()> {
-    prepare(kernel).map(drop)
-}
-
 /// Boots `kernel`, runs `command` there and returns its exit code. A guest that does not report is an error. `shown`
 /// is given each line of the console.
 pub fn run_in(kernel: &Kernel, command: &[String], limit: Duration, shown: impl FnMut(&str)) -> Result<i32> {
     let files = prepare(kernel)?;
-    boot::run(kernel.name, &files, command, limit, shown)
-        .with_context(|| format!("guest with kernel {}", kernel.name))
+    boot::run(&files, command, limit, shown).with_context(|| format!("guest with kernel {}", kernel.name))
 }
 
 /// What a boot needs, all of it in the target directory.

@@ -126,10 +126,15 @@ impl Way {
         self.reader.get_or_insert_with(|| Box::new(Reader::new(limits, payloads)))
     }
 
-    /// Whether nothing of it is missing, as far as is known: all that was sent was read, or nothing was seen at all.
-    pub fn is_all_read(&self) -> bool {
+    /// Whether nothing that came is missing, as far as is known: all of it was read, or nothing was seen at all.
+    pub fn is_without_holes(&self) -> bool {
         let is_read = self.reader.is_some() || self.flow.is_new();
-        is_read && self.ids.are_all() && !self.flow.has_unread()
+        is_read && self.ids.are_all()
+    }
+
+    /// Whether nothing that was sent is missing either.
+    pub fn is_all_read(&self) -> bool {
+        self.is_without_holes() && !self.flow.has_unread()
     }
 
     /// Forgets what was being read.

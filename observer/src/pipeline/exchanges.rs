@@ -173,14 +173,19 @@ impl Pipeline {
     /// Bytes towards `to` were skipped on purpose. Where these were requests, the open exchanges are over; where
     /// responses, the next one is that of the newest request.
     pub(super) fn restart_exchanges(&mut self, id: ConnectionId, to: End) {
-        let answered_unseen = self.is_answered_in_the_hole(id, to);
-        let Some(connection) = self.connections.value_mut(&id) else { return };
-        let are_responses = connection.client == Some(to);
-        if let Some(exchange) = connection.exchanges.answering() {
-            exchange.answered_unseen |= answered_unseen && are_responses;
+        let Some(connection) = self.connections.value(&id) else { return };
+        if connection.client != Some(to) {
+            return self.give_exchanges_up(id, 0);
         }
-        connection.misaligned |= are_responses && connection.exchanges.selected().is_none();
-        self.give_exchanges_up(id, usize::from(are_responses));
+        if connection.exchanges.selected().is_none() {
+            self.misalign(id);
+        }
+        if self.is_answered_in_the_hole(id, to)
+            && let Some(exchange) = self.connections.value_mut(&id).and_then(|it| it.exchanges.answering())
+        {
+            exchange.answered_unseen = true;
+        }
+        self.give_exchanges_up(id, 1);
     }
 
     /// All but the newest `keep` exchanges end, and their responses were not seen: these may have accepted what is

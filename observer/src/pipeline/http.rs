@@ -151,7 +151,7 @@ impl Pipeline {
         match (open.direction, connection.session, &open.posted_to) {
             (CallDirection::ServerToClient, Some(session), _) => self.http_transport(Some(session)),
             (CallDirection::ClientToServer, _, Some(head))
-                if connection.accepts == Some(hash(&head.target)) =>
+                if connection.accepts.is_some_and(|accepts| accepts == hash(&head.target)) =>
             {
                 Transport::HttpSse
             }
@@ -266,11 +266,11 @@ impl Pipeline {
             return;
         }
         let exchange = self.connections.value_mut(&id).and_then(|c| c.exchanges.answering());
-        let refused =
-            exchange.as_ref().and_then(|it| it.response.as_ref()).is_some_and(|it| it.status >= 400);
-        let (number, session, is_shared) = exchange.map_or((None, None, false), |exchange| {
+        let (number, session, is_shared, refused) = exchange.map_or((None, None, false, false), |exchange| {
             // Only what was asked for with GET carries answers to what was posted elsewhere.
-            (Some(exchange.number), exchange.session, &*exchange.request.method == "GET")
+            let is_shared = &*exchange.request.method == "GET";
+            let refused = exchange.response.as_ref().is_some_and(|response| response.status >= 400);
+            (Some(exchange.number), exchange.session, is_shared, refused)
         });
         let transport = self.http_transport(session);
         let of_exchange = number.map(|number| Scope::Exchange(id, number));

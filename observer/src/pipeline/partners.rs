@@ -74,9 +74,8 @@ impl Pipeline {
     pub(super) fn is_wholly_read(&self, wire: Wire) -> bool {
         let Some(connection) = self.connections.value(&wire.connection) else { return true };
         let way = connection.way(wire.from.other());
-        let is_read = way.reader.is_some() || way.flow.is_new();
         let may_ask = connection.label != Label::Other && matches!(way.kind(), Kind::Lines | Kind::Unknown);
-        !may_ask || is_read && way.ids.are_all()
+        !may_ask || way.is_without_holes()
     }
 
     /// Whether who reads `wire` writes messages of MCP back to its writer himself.

@@ -213,15 +213,16 @@ impl Pipeline {
             let open = kept.filter_map(|call| self.calls.call(*call));
             open.filter(|outer| agree(outer, inner)).filter(leads_on)
         };
-        let (pid, outer) = self.relays.lineage(asker.pid).find_map(|pid| {
+        let (pid, outer, renumbers) = self.relays.lineage(asker.pid).find_map(|pid| {
             let renumbers = self.relays.asked_processes.value(&pid)?.renumbers;
             let has_its_id = |outer: &OpenCall| !renumbers && outer.id == inner.id;
             let rank = |outer: &&OpenCall| (outer.hops, !has_its_id(outer), outer.number);
-            Some((pid, meant_by(pid).min_by_key(rank)?))
+            Some((pid, meant_by(pid).min_by_key(rank)?, renumbers))
         })?;
-        let renumbers = outer.id != inner.id && meant_by(pid).all(|other| other.number == outer.number);
+        let is_only = || meant_by(pid).all(|other| other.number == outer.number);
+        let is_news = !renumbers && outer.id != inner.id && is_only();
         let outer = relayed(outer, false);
-        if renumbers && let Some(relay) = self.relays.asked_processes.value_mut(&pid) {
+        if is_news && let Some(relay) = self.relays.asked_processes.value_mut(&pid) {
             relay.renumbers = true;
         }
         Some(outer)
